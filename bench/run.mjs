@@ -1,0 +1,119 @@
+/**
+ * npm run bench [ROUNDS] (after a build, as root): how long `run` of /bin/true takes with scow and
+ * with the peers that are installed, in turn, so that all see the same machine. An idle machine
+ * gives numbers worth reading.
+ *
+ * One container of scow's sleeps meanwhile. It keeps a device program attached somewhere, as a host
+ * with systemd has it anyway: when the first is attached and the last goes, the kernel patches
+ * its own code, which takes up to 50 ms and would be counted as scow's.
+ */
+import { spawnSync } from 'node:child_process';
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { cpus, release, tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const ROUNDS = Number(process.argv[2] ?? 60);
+const WARM_UP = 3;
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const scow = join(root, 'build/scow');
+const runtimes = { runc: 'runc', crun: 'crun', scow };
+
+/** Where a machine with hybrid cgroups has v2. crun looks for it at /sys/fs/cgroup alone. */
+const UNIFIED = '/sys/fs/cgroup/unified';
+
+/** Runs this program again in a mount namespace of its own, in which /sys/fs/cgroup is v2. */
+function runAgainOnPureV2() {
+  const script = `mount --bind ${UNIFIED} /sys/fs/cgroup && exec "$@"`;
+  const again = ['sh', '-c', script, 'sh', process.execPath, ...process.argv.slice(1)];
+  return spawnSync('unshare', ['--mount', '--propagation', 'private', ...again], {
+    stdio: 'inherit',
+  }).status;
+}
+
+/** A bundle of busybox, with a configuration that the oldest peer takes. */
+function makeBundle(folder, args, change) {
+  mkdirSync(join(folder, 'rootfs/bin'), { recursive: true });
+  for (const name of ['dev', 'proc', 'sys']) mkdirSync(join(folder, 'rootfs', name));
+  copyFileSync('/bin/busybox', join(folder, 'rootfs/bin/busybox'));
+  const { stderr, status } = spawnSync(scow, ['spec'], { cwd: folder, encoding: 'utf8' });
+  if (status !== 0) throw new Error(`scow spec: ${stderr}`);
+  const file = join(folder, 'config.json');
+  const config = JSON.parse(readFileSync(file, 'utf8'));
+  config.process.terminal = false;
+  config.process.args = ['/bin/busybox', ...args];
+  change(config);
+  writeFileSync(file, JSON.stringify(config));
+  return folder;
+}
+
+/** crun can't load device rules where it lacks CAP_SYS_RESOURCE: it alone gets none. */
+function withoutResources(config) {
+  delete config.linux.resources;
+}
+
+/** @returns {number} milliseconds */
+function time(command, bundle) {
+  const before = process.hrtime.bigint();
+  const { status, stderr } = spawnSync(command, ['run', '--bundle', bundle, 'scow-bench'], {
+    stdio: ['ignore', 'ignore', 'pipe'],
+    encoding: 'utf8',
+  });
+  const duration = Number(process.hrtime.bigint() - before) / 1e6;
+  if (status !== 0) throw new Error(`${command}: ${stderr.trim()}`);
+  return duration;
+}
+
+function summary(times) {
+  const sorted = times.toSorted((a, b) => a - b);
+  const mean = sorted.reduce((a, b) => a + b) / sorted.length;
+  return { least: sorted[0], median: sorted[sorted.length >> 1], mean };
+}
+
+function measure(bundles) {
+  const installed = Object.entries(runtimes).filter(
+    ([name, command]) => name === 'scow' || spawnSync(command, ['--version']).status === 0,
+  );
+  const times = Object.fromEntries(installed.map(([name]) => [name, []]));
+  for (let round = -WARM_UP; round < ROUNDS; round++) {
+    for (const [name, command] of installed) {
+      const duration = time(command, bundles[name] ?? bundles.full);
+      if (round >= 0) times[name].push(duration);
+    }
+  }
+  const rows = Object.entries(times).map(([name, list]) => [name, summary(list)]);
+  const runc = rows.find(([name]) => name === 'runc')?.[1].mean;
+  for (const [name, { least, median, mean }] of rows) {
+    const numbers = [least, median, mean].map((ms) => ms.toFixed(1).padStart(8));
+    console.log(`${name.padEnd(8)}${numbers.join('')}${(mean / runc).toFixed(2).padStart(8)}`);
+  }
+}
+
+if (existsSync(UNIFIED)) process.exit(runAgainOnPureV2() ?? 1);
+const folder = mkdtempSync(join(tmpdir(), 'scow-bench-'));
+const keeper = `scow-bench-keeper-${process.pid}`;
+try {
+  const bundles = {
+    full: makeBundle(join(folder, 'full'), ['true'], () => {}),
+    crun: makeBundle(join(folder, 'plain'), ['true'], withoutResources),
+  };
+  const sleeper = makeBundle(join(folder, 'sleeper'), ['sleep', '3600'], () => {});
+  // Its streams stay open as long as it sleeps: none of them may be ours to wait for.
+  spawnSync(scow, ['run', '--detach', '--bundle', sleeper, keeper], { stdio: 'ignore' });
+  console.log(`Linux ${release()}, ${cpus().length} × ${cpus()[0].model}`);
+  console.log(`run of /bin/true, ${ROUNDS} times each, milliseconds`);
+  console.log('           least  median    mean  of runc’s');
+  measure(bundles);
+} finally {
+  spawnSync(scow, ['delete', '--force', keeper]);
+  rmSync(folder, { recursive: true });
+}

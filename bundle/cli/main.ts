@@ -1,0 +1,33 @@
+import { print } from '../../runtime/linux/output.ts';
+import { writeMessage } from './output.ts';
+
+/**
+ * Runs one scow-bundle command and ends the process with its exit status: 1 when it failed, with
+ * one line on standard error that says why.
+ *
+ * @param args the command line without the program's name
+ */
+export async function main(args: readonly string[]): Promise<void> {
+  const fail = (error: unknown) => {
+    writeMessage(error instanceof Error ? error.message : String(error));
+    process.exit(1);
+  };
+  process.on('uncaughtException', fail);
+  process.on('unhandledRejection', fail);
+  try {
+    process.exit(await execute(args));
+  } catch (error) {
+    fail(error);
+  }
+}
+
+async function execute(args: readonly string[]): Promise<number> {
+  const { parse } = await import('./parse.ts');
+  const request = await parse(args);
+  if ('print' in request) {
+    print(request.print);
+    return 0;
+  }
+  const { run } = await request.command.load();
+  return run(request.input);
+}

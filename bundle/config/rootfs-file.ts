@@ -1,0 +1,65 @@
+import { closeSync, fstatSync, readFileSync } from 'node:fs';
+import { O, RESOLVE } from '../../runtime/linux/constants.ts';
+import { openat2 } from '../../runtime/linux/openat2.ts';
+import { codeOf, reason } from '../../runtime/linux/reason.ts';
+import type { Permissions } from './volumes.ts';
+
+/** Far above any real user database; an image decides what is in it. */
+const LIMIT = 16 * 1024 * 1024;
+
+const ABSENT = ['ENOENT', 'ENOTDIR'];
+
+/**
+ * Reads a file of a root filesystem as the container would: symbolic links, also absolute ones,
+ * stay inside of it (openat2(2), RESOLVE_IN_ROOT).
+ *
+ * @param rootfs the root, an open directory
+ * @param path such as `/etc/passwd`
+ * @returns undefined where there is none
+ * @throws Error when it is no regular file, or larger than 16 MiB
+ */
+export function readInRoot(rootfs: number, path: string): string | undefined {
+  // NONBLOCK: a FIFO must not make us wait for a writer.
+  const fd = openInRoot(rootfs, path, O.RDONLY | O.NONBLOCK | O.NOCTTY, ABSENT);
+  if (fd === undefined) return undefined;
+  try {
+    const status = fstatSync(fd);
+    if (!status.isFile()) throw new Error(`the image's ${path} is not a regular file`);
+    if (status.size > LIMIT)
+      throw new Error(`the image's ${path} is too large: ${status.size} bytes (at most 16 MiB)`);
+    return readFileSync(fd, 'utf8');
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/**
+ * Looks a directory of a root filesystem up, as the container would.
+ *
+ * @returns undefined where there is none, or we may not look
+ */
+export function directoryInRoot(rootfs: number, path: string): Permissions | undefined {
+  const fd = openInRoot(rootfs, path, O.PATH | O.DIRECTORY, [...ABSENT, 'EACCES']);
+  if (fd === undefined) return undefined;
+  try {
+    const { mode, uid, gid } = fstatSync(fd);
+    return { mode: mode & 0o7777, uid, gid };
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** @param absent errnos that mean that there is nothing */
+function openInRoot(
+  rootfs: number,
+  path: string,
+  flags: number,
+  absent: readonly string[],
+): number | undefined {
+  try {
+    return openat2(rootfs, path, flags, RESOLVE.IN_ROOT | RESOLVE.NO_MAGICLINKS);
+  } catch (error) {
+    if (absent.includes(codeOf(error) ?? '')) return undefined;
+    throw new Error(`the image's ${path}: ${reason(error)}`, { cause: error });
+  }
+}

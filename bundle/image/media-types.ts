@@ -1,0 +1,23 @@
+/**
+ * Media types of images (image-spec, media-types.md). Docker's schema 2 types describe the same
+ * documents and are taken as equals of the OCI ones (media-types.md: Compatibility Matrix).
+ */
+
+const INDEXES = [
+  'application/vnd.oci.image.index.v1+json',
+  'application/vnd.docker.distribution.manifest.list.v2+json',
+];
+
+const MANIFESTS = [
+  'application/vnd.oci.image.manifest.v1+json',
+  'application/vnd.docker.distribution.manifest.v2+json',
+];
+
+const CONFIGS = [
+  'application/vnd.oci.image.config.v1+json',
+  'application/vnd.docker.container.image.v1+json',
+];
+
+export const isIndexType = (mediaType: string): boolean => INDEXES.includes(mediaType);
+export const isManifestType = (mediaType: string): boolean => MANIFESTS.includes(mediaType);
+export const isConfigType = (mediaType: string): boolean => CONFIGS.includes(mediaType);

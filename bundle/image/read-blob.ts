@@ -1,0 +1,130 @@
+import type { Descriptor } from '../../schemas/image.ts';
+import { hashFor, parseDigest } from './digest.ts';
+import { readExtent, release, type Storage } from './storage.ts';
+
+/**
+ * The largest manifest, index or configuration that is read into memory. Registries need not
+ * take manifests above 4 MiB (distribution-spec); this is well above what exists.
+ */
+const DOCUMENT_LIMIT = 8 * 1024 * 1024;
+
+/**
+ * Reads a blob, and checks that it is what its descriptor says: the size before anything is
+ * read, the digest when the last byte was. Every blob of an image is read through here. What was
+ * yielded may be trusted only once the iteration has ended without an error.
+ *
+ * @param what how to call it in an error, such as `layer 2 of 3`
+ * @throws Error in one line when it is missing, or its size or digest is another
+ */
+export async function* readBlob(
+  storage: Storage,
+  descriptor: Descriptor,
+  what: string,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  const digest = checkDigest(descriptor, what);
+  const hash = hashFor(digest);
+  for await (const chunk of contents(storage, descriptor, what)) {
+    hash.update(chunk);
+    yield chunk;
+  }
+  const found = hash.digest('hex');
+  if (found !== digest.encoded)
+    throw new Error(
+      `${name(what, descriptor)}: the content in ${storage.path} is not what this digest names, but ${digest.algorithm}:${found}`,
+    );
+}
+
+/**
+ * Reads a small blob whole: a manifest, an index, or a configuration.
+ *
+ * @throws Error as `readBlob` does, and for one of more than 8 MiB
+ */
+export async function readDocument(
+  storage: Storage,
+  descriptor: Descriptor,
+  what: string,
+): Promise<Buffer> {
+  if (descriptor.size > DOCUMENT_LIMIT)
+    throw new Error(
+      `${name(what, descriptor)}: ${descriptor.size} bytes are too many (at most 8 MiB)`,
+    );
+  const chunks: Uint8Array[] = [];
+  for await (const chunk of readBlob(storage, descriptor, what)) chunks.push(chunk);
+  return Buffer.concat(chunks);
+}
+
+/**
+ * Reads a file of the layout that no descriptor names: `oci-layout` or `index.json`.
+ *
+ * @returns undefined where there is none
+ */
+export async function readNamed(storage: Storage, file: string): Promise<Buffer | undefined> {
+  const extent = storage.open(file);
+  if (extent === undefined) return undefined;
+  try {
+    if (extent.size > DOCUMENT_LIMIT)
+      throw new Error(
+        `${storage.path}: ${file}: ${extent.size} bytes are too many (at most 8 MiB)`,
+      );
+    const chunks: Uint8Array[] = [];
+    for await (const chunk of readExtent(extent)) chunks.push(chunk);
+    return Buffer.concat(chunks);
+  } finally {
+    release(extent);
+  }
+}
+
+async function* contents(
+  storage: Storage,
+  descriptor: Descriptor,
+  what: string,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  if (descriptor.data !== undefined) {
+    yield embedded(descriptor, what);
+    return;
+  }
+  const { algorithm, encoded } = checkDigest(descriptor, what);
+  const file = `blobs/${algorithm}/${encoded}`;
+  try {
+    const extent = storage.open(file);
+    if (extent === undefined) throw new Error(`${file} is missing in ${storage.path}`);
+    try {
+      checkSize(extent.size, descriptor.size);
+      yield* readExtent(extent);
+    } finally {
+      release(extent);
+    }
+  } catch (error) {
+    throw new Error(`${name(what, descriptor)}: ${(error as Error).message}`, { cause: error });
+  }
+}
+
+/** The content that the descriptor itself carries (image-spec, descriptor.md: Embedded Content). */
+function embedded(descriptor: Descriptor, what: string): Buffer {
+  const bytes = Buffer.from(descriptor.data as string, 'base64');
+  if (bytes.toString('base64') !== descriptor.data)
+    throw new Error(`${name(what, descriptor)}: the descriptor's "data" is not base64`);
+  try {
+    checkSize(bytes.byteLength, descriptor.size);
+  } catch (error) {
+    throw new Error(`${name(what, descriptor)}: "data": ${(error as Error).message}`);
+  }
+  return bytes;
+}
+
+function checkSize(actual: number, expected: number): void {
+  if (actual !== expected)
+    throw new Error(`is ${actual} bytes long, but its descriptor says ${expected}`);
+}
+
+function checkDigest(descriptor: Descriptor, what: string): ReturnType<typeof parseDigest> {
+  try {
+    return parseDigest(descriptor.digest);
+  } catch (error) {
+    throw new Error(`${what}: ${(error as Error).message}`, { cause: error });
+  }
+}
+
+function name(what: string, descriptor: Descriptor): string {
+  return `${what} (${descriptor.digest})`;
+}

@@ -1,0 +1,251 @@
+import { S } from '../../runtime/linux/constants.ts';
+import { AUFS, entryComponents, latin1, OPAQUE, printable, WHITEOUT } from './names.ts';
+import type { Rootfs, Spot } from './rootfs.ts';
+import type { Handle, Origin } from './script.ts';
+import type { TarEntry } from './tar/entry.ts';
+import type { TarVisitor } from './tar/reader.ts';
+import {
+  type Attributes,
+  childPathLength,
+  type Directory,
+  type Leaf,
+  type Place,
+  type Tree,
+  type TreeNode,
+} from './tree.ts';
+
+/**
+ * What a directory has that no entry describes: the root itself, and parents that a layer takes
+ * for granted. The time is fixed, so that the same image gives the same tree every time.
+ */
+export function undescribed(origin: Origin): Attributes {
+  const mtime = { seconds: 0, nanoseconds: 0 };
+  return { mode: 0o755, uid: 0, gid: 0, mtime, xattrs: [], origin };
+}
+
+/** The file whose content is being read. */
+interface OpenFile {
+  readonly handle: Handle;
+  readonly attributes: Attributes;
+  readonly size: number;
+  /** Where the last content ended. */
+  end: number;
+}
+
+/** What a hard link becomes another name of. */
+interface Linked {
+  readonly spot: Spot;
+  readonly node: TreeNode;
+}
+
+/**
+ * Applies the entries of one layer to a root filesystem, as image-spec's layer.md says: what is
+ * there gives way, but for a directory under a directory; whiteouts hide what lower layers have.
+ */
+export class LayerApplier implements TarVisitor {
+  readonly #tree: Tree;
+  readonly #rootfs: Rootfs;
+  readonly #layer: string;
+  readonly #number: number;
+  readonly #leaf: Leaf;
+  #file: OpenFile | undefined;
+
+  /**
+   * @param number of the layer; the lowest is 1
+   * @param layer how errors call it
+   */
+  constructor(tree: Tree, rootfs: Rootfs, number: number, layer: string) {
+    this.#tree = tree;
+    this.#rootfs = rootfs;
+    this.#number = number;
+    this.#layer = layer;
+    this.#leaf = { kind: 'leaf', layer: number };
+  }
+
+  /** @throws Error when the entry can't be applied */
+  entry(entry: TarEntry): void {
+    const components = entryComponents(entry.name);
+    const origin = { layer: this.#layer, name: entry.name };
+    this.#rootfs.begin(origin);
+    if (isBookkeeping(components)) return;
+    const name = components.pop();
+    if (components.some((component) => component.startsWith(WHITEOUT)))
+      throw new Error(`it lies below a name that begins with ${WHITEOUT}, as only whiteouts do`);
+    if (name?.startsWith(WHITEOUT)) this.#whiteOut(components, name, origin);
+    else if (name === undefined) this.#describeRoot(entry, origin);
+    else this.#place(components, name, entry, origin);
+  }
+
+  content(bytes: Uint8Array, offset: number): void {
+    const file = this.#file;
+    if (file === undefined) return;
+    this.#rootfs.begin(file.attributes.origin);
+    this.#rootfs.write(file.handle, bytes, offset);
+    file.end = offset + bytes.byteLength;
+  }
+
+  end(): void {
+    const file = this.#file;
+    if (file === undefined) return;
+    // A hole at the end, which no content reaches.
+    if (file.end < file.size) this.#rootfs.resize(file.handle, file.size);
+    this.#rootfs.completeFile(file.handle, file.attributes);
+    this.#file = undefined;
+  }
+
+  #describeRoot(entry: TarEntry, origin: Origin): void {
+    if (entry.type !== 'directory') throw new Error(`the root can't become a ${entry.type}`);
+    this.#tree.root.attributes = attributesOf(entry, origin);
+    this.#tree.touch(this.#tree.root, this.#number);
+  }
+
+  #place(components: readonly string[], name: string, entry: TarEntry, origin: Origin): void {
+    const directory = this.#createParents(this.#tree.resolve(components), origin);
+    const present = directory.children.get(name);
+    this.#tree.touch(directory, this.#number);
+    if (entry.type === 'directory' && present?.kind === 'directory') {
+      present.attributes = attributesOf(entry, origin);
+      present.layer = this.#number;
+      return;
+    }
+    childPathLength(directory, name);
+    const spot = { directory, name };
+    // Found before anything gives way: the link may lead to what is replaced, or through it.
+    const linked = entry.type === 'hard link' ? this.#findLinked(entry, spot) : undefined;
+    if (present !== undefined) this.#remove(spot, present, origin);
+    const node =
+      linked === undefined
+        ? this.#create(spot, entry, attributesOf(entry, origin))
+        : this.#link(spot, linked);
+    directory.children.set(name, node);
+  }
+
+  #createParents({ directory, missing }: Place, origin: Origin): Directory {
+    let parent = directory;
+    for (const name of missing) {
+      if (parent.children.has(name))
+        throw new Error(`its parent ${printable(Buffer.from(name, 'latin1'))} is not a directory`);
+      this.#rootfs.createDirectory({ directory: parent, name });
+      parent = this.#tree.addDirectory(parent, name, this.#number, undescribed(origin));
+    }
+    return parent;
+  }
+
+  /** Creates what isn't there any more, or wasn't. @returns what the tree has of it */
+  #create(spot: Spot, entry: TarEntry, attributes: Attributes): TreeNode {
+    const rootfs = this.#rootfs;
+    switch (entry.type) {
+      case 'file':
+        this.#file = { handle: rootfs.createFile(spot), attributes, size: entry.size, end: 0 };
+        return this.#leaf;
+      case 'directory':
+        rootfs.createDirectory(spot);
+        return this.#tree.addDirectory(spot.directory, spot.name, this.#number, attributes);
+      case 'symbolic link':
+        return this.#createSymlink(spot, entry, attributes);
+      case 'FIFO':
+        rootfs.createNode(spot, S.IFIFO, 0, attributes);
+        return this.#leaf;
+      default: {
+        const type = entry.type === 'block device' ? S.IFBLK : S.IFCHR;
+        rootfs.createNode(spot, type, deviceNumber(entry), attributes);
+        return this.#leaf;
+      }
+    }
+  }
+
+  #createSymlink(spot: Spot, entry: TarEntry, attributes: Attributes): TreeNode {
+    if (entry.linkName.length === 0) throw new Error('it is a symbolic link without a target');
+    const target = latin1(entry.linkName);
+    this.#rootfs.createSymlink(spot, target, attributes);
+    return { kind: 'symlink', target, layer: this.#number };
+  }
+
+  /**
+   * Finds what a hard link is to be another name of. Its parents are resolved below the root;
+   * it may be a symbolic link itself.
+   */
+  #findLinked(entry: TarEntry, link: Spot): Linked {
+    const target = printable(entry.linkName);
+    const components = entryComponents(entry.linkName);
+    const name = components.pop();
+    const { directory, missing } = this.#tree.resolve(components);
+    const node =
+      name === undefined || missing.length > 0 ? undefined : directory.children.get(name);
+    if (name === undefined || node === undefined)
+      throw new Error(`it is a hard link to ${target}, which is not in the root filesystem`);
+    if (node.kind === 'directory')
+      throw new Error(`it is a hard link to ${target}, which is a directory`);
+    if (directory === link.directory && name === link.name)
+      throw new Error('it is a hard link to itself');
+    return { spot: { directory, name }, node };
+  }
+
+  /** Creates another name. It has the attributes of the first, whatever its own entry says. */
+  #link(spot: Spot, linked: Linked): TreeNode {
+    this.#rootfs.createHardLink(spot, linked.spot);
+    return linked.node.kind === 'symlink' ? { ...linked.node, layer: this.#number } : this.#leaf;
+  }
+
+  #whiteOut(components: readonly string[], marker: string, origin: Origin): void {
+    const hidden = marker.slice(WHITEOUT.length);
+    if (hidden === '' || hidden === '.' || hidden === '..')
+      throw new Error(`it is a whiteout of ${hidden === '' ? 'nothing' : `"${hidden}"`}`);
+    const { directory, missing } = this.#tree.resolve(components);
+    if (missing.length > 0) return;
+    if (marker === OPAQUE) {
+      this.#removeLower(directory, origin);
+      return;
+    }
+    const node = directory.children.get(hidden);
+    if (node === undefined) return;
+    if (node.layer !== this.#number) this.#remove({ directory, name: hidden }, node, origin);
+    else if (node.kind === 'directory') this.#removeLower(node, origin);
+  }
+
+  /** Removes all that lower layers have in a directory, wherever this layer has not been. */
+  #removeLower(directory: Directory, origin: Origin): void {
+    for (const [name, node] of directory.children) {
+      if (node.layer !== this.#number) this.#remove({ directory, name }, node, origin);
+      else if (node.kind === 'directory') this.#removeLower(node, origin);
+    }
+  }
+
+  #remove(spot: Spot, node: TreeNode, origin: Origin): void {
+    if (node.kind === 'directory') {
+      for (const [name, child] of node.children)
+        this.#remove({ directory: node, name }, child, origin);
+    }
+    this.#rootfs.begin(origin);
+    if (node.kind === 'directory') this.#rootfs.removeDirectory(node);
+    else this.#rootfs.unlink(spot);
+    spot.directory.children.delete(spot.name);
+  }
+}
+
+/** aufs's own files, which stood beside the content of layers that Docker once made on it. */
+function isBookkeeping(components: readonly string[]): boolean {
+  return components.some(
+    (component, i) =>
+      component.startsWith(AUFS) && !(component === OPAQUE && i === components.length - 1),
+  );
+}
+
+function attributesOf(entry: TarEntry, origin: Origin): Attributes {
+  const { mode, uid, gid, mtime, xattrs } = entry;
+  for (const [what, id] of [
+    ['uid', uid],
+    ['gid', gid],
+  ] as const) {
+    // The last value means “leave it as it is” to chown(2).
+    if (id < 0 || id >= 0xffff_ffff) throw new Error(`its ${what} ${id} is none (0 to 4294967294)`);
+  }
+  return { mode, uid, gid, mtime, xattrs, origin };
+}
+
+/** A device's number as the kernel encodes it, makedev(3). */
+function deviceNumber({ major, minor }: TarEntry): number {
+  if (major < 0 || major > 0xfff || minor < 0 || minor > 0xfffff)
+    throw new Error(`its device number ${major}:${minor} is none`);
+  return ((minor & 0xff) | (major << 8)) + (minor >>> 8) * 0x100000;
+}

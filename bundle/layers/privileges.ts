@@ -1,0 +1,61 @@
+import { readFileSync } from 'node:fs';
+import { latin1 } from './names.ts';
+import type { Xattr } from './tar/entry.ts';
+
+/**
+ * What the one who unpacks may do:
+ * - `full`: everything, as root on the host;
+ * - `namespace`: owners, but no devices, as root of a user namespace;
+ * - `rootless`: nothing that needs a privilege.
+ */
+export type Privileges = 'full' | 'namespace' | 'rootless';
+
+/** capabilities(7) */
+const CAP_CHOWN = 0n;
+const CAP_MKNOD = 27n;
+
+const ALL_IDS = /^\s*0\s+0\s+4294967295\s*$/;
+
+/** Finds out what this process may do, by its capabilities and its user namespace. */
+export function detectPrivileges(): Privileges {
+  const status = readFileSync('/proc/self/status', 'latin1');
+  const effective = BigInt(`0x${/^CapEff:\s*([0-9a-f]+)$/m.exec(status)?.[1] ?? '0'}`);
+  const has = (capability: bigint) => ((effective >> capability) & 1n) === 1n;
+  if (!has(CAP_CHOWN)) return 'rootless';
+  // A capability to make devices is worth nothing in a user namespace other than the first.
+  const first = ALL_IDS.test(readFileSync('/proc/self/uid_map', 'latin1'));
+  return first && has(CAP_MKNOD) ? 'full' : 'namespace';
+}
+
+const ROOTLESS_OWNER = 'user.rootlesscontainers';
+/** The protocol's value for “as it is”. */
+const UNCHANGED = 0xffff_ffff;
+
+/**
+ * The extended attribute in which rootless tools keep the owner that a file can't have: a
+ * protocol buffer with a uid in field 1 and a gid in field 2 (rootlesscontaine.rs).
+ *
+ * @returns undefined when the owner is root, which is what the files stand for anyway
+ */
+export function rootlessOwner(uid: number, gid: number): Xattr | undefined {
+  if (uid === 0 && gid === 0) return undefined;
+  const value = [0x08, ...varint(uid || UNCHANGED), 0x10, ...varint(gid || UNCHANGED)];
+  return { name: Buffer.from(ROOTLESS_OWNER), value: Buffer.from(value) };
+}
+
+function varint(value: number): number[] {
+  const bytes: number[] = [];
+  let rest = value;
+  for (; rest >= 0x80; rest = Math.floor(rest / 0x80)) bytes.push((rest % 0x80) | 0x80);
+  bytes.push(rest);
+  return bytes;
+}
+
+/** Attributes of the host, its security modules and its overlays: no image may set them. */
+const HOST_ONLY = ['security.selinux', 'system.nfs4_acl', 'trusted.overlay.opaque'];
+
+/** Whether an extended attribute is one that a layer may bring. */
+export function mayBring(name: Uint8Array, privileges: Privileges): boolean {
+  const text = latin1(name);
+  return !HOST_ONLY.includes(text) && !(privileges === 'rootless' && text === ROOTLESS_OWNER);
+}

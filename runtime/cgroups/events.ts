@@ -1,0 +1,97 @@
+import { closeSync, openSync, readSync } from 'node:fs';
+import { join } from 'node:path';
+import { POLL } from '../linux/constants.ts';
+import { errnoCode } from '../linux/errno.ts';
+import { SyscallError, trySyscall } from '../linux/syscall.ts';
+
+/** What `cgroup.events` says of a cgroup (the kernel's cgroup-v2.rst, Core Interface Files). */
+export interface CgroupEvents {
+  /** A live process is in the cgroup or below it. */
+  readonly populated: boolean;
+  /** All of its processes are frozen, because it or an ancestor was told to be. */
+  readonly frozen: boolean;
+}
+
+/** The cgroup was removed; its open files answer ENODEV. */
+export type Gone = 'gone';
+
+/** Reads the state of the cgroup at `path`. @throws Error of node:fs for other failures */
+export function readEvents(path: string): CgroupEvents | Gone {
+  return withEvents(path, (read) => read());
+}
+
+/**
+ * Waits until the cgroup's state is the wanted one, by poll(2) on `cgroup.events`.
+ *
+ * @param limit milliseconds
+ * @returns `gone` when the cgroup does not exist or is removed while waiting
+ */
+export function waitForEvents(
+  path: string,
+  wanted: (events: CgroupEvents) => boolean,
+  limit: number,
+): 'reached' | 'timeout' | Gone {
+  const deadline = performance.now() + limit;
+  return withEvents(path, (read, fd) => {
+    for (;;) {
+      // The kernel remembers what was read through this descriptor: a change between
+      // this read and the poll below ends the poll at once.
+      const events = read();
+      if (events === 'gone') return 'gone';
+      if (wanted(events)) return 'reached';
+      const left = deadline - performance.now();
+      if (left <= 0) return 'timeout';
+      pollForChange(fd, left);
+    }
+  });
+}
+
+function withEvents<Result>(
+  path: string,
+  use: (read: () => CgroupEvents | Gone, fd: number) => Result,
+): Result | Gone {
+  let fd: number;
+  try {
+    fd = openSync(join(path, 'cgroup.events'), 'r');
+  } catch (error) {
+    if (isGone(error)) return 'gone';
+    throw error;
+  }
+  try {
+    return use(() => readOpen(fd), fd);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+function readOpen(fd: number): CgroupEvents | Gone {
+  const buffer = Buffer.alloc(256);
+  try {
+    const lines = buffer.toString('latin1', 0, readSync(fd, buffer, 0, buffer.length, 0));
+    return { populated: /^populated 1$/m.test(lines), frozen: /^frozen 1$/m.test(lines) };
+  } catch (error) {
+    if (isGone(error)) return 'gone';
+    throw error;
+  }
+}
+
+/** Whether an error of node:fs says that the cgroup does not exist (any more). */
+export function isGone(error: unknown): boolean {
+  const { code } = error as NodeJS.ErrnoException;
+  return code === 'ENOENT' || code === 'ENODEV';
+}
+
+/** Sleeps until the kernel reports a change of an open cgroup file, a signal, or `limit` ms. */
+function pollForChange(fd: number, limit: number): void {
+  const pollfd = new Uint8Array(8);
+  const pollView = new DataView(pollfd.buffer);
+  pollView.setInt32(0, fd, true);
+  pollView.setInt16(4, POLL.PRI, true);
+  const timeout = new Uint8Array(16);
+  const timeoutView = new DataView(timeout.buffer);
+  timeoutView.setBigInt64(0, BigInt(Math.floor(limit / 1000)), true);
+  timeoutView.setBigInt64(8, BigInt(Math.floor((limit % 1000) * 1e6)), true);
+  const result = trySyscall('ppoll', pollfd, 1, timeout, 0, 8);
+  if (result < 0 && result !== -errnoCode('EINTR'))
+    throw new SyscallError('ppoll', [pollfd, 1, timeout, 0, 8], -result);
+}

@@ -1,0 +1,80 @@
+import { logError, openLog } from '../container/log.ts';
+import { type Flags, parse } from './parse.ts';
+import { COMMANDS, type Command, GLOBAL_FLAGS, HELP_FLAG, NOT_YET } from './table.ts';
+
+/**
+ * Runs one scow command and ends the process with its exit status: 1 when it failed.
+ *
+ * @param args the command line without the program's name
+ */
+export async function main(args: readonly string[]): Promise<void> {
+  const fail = (error: unknown) => {
+    logError(error);
+    process.exit(1);
+  };
+  process.on('uncaughtException', fail);
+  process.on('unhandledRejection', fail);
+  try {
+    // Nothing may keep us once the command is done: an engine waits for our end.
+    process.exit((await execute(args)) ?? 0);
+  } catch (error) {
+    fail(error);
+  }
+}
+
+async function execute(args: readonly string[]): Promise<number | undefined> {
+  // A shell calls us like this, with the words typed so far: the name is yargs's.
+  if (args[0] === '--get-yargs-completions')
+    return (await import('./usage.ts')).complete(args.slice(1));
+  const { flags: global, rest } = explained('scow', () =>
+    parse(args, GLOBAL_FLAGS, { flagsFirst: true }),
+  );
+  openLogOf(global);
+  if (global.has('version')) return (await import('./version.ts')).printVersion();
+  const [name, ...commandArgs] = rest;
+  if (name === undefined || global.has('help')) return (await import('./usage.ts')).help(name);
+  if (name === 'help' || name === 'h') return (await import('./usage.ts')).help(commandArgs[0]);
+  if (name === 'completion') return (await import('./usage.ts')).completionScript();
+  const command = find(name);
+  const { flags, rest: positionals } = explained(`scow ${name}`, () =>
+    parseCommand(command, commandArgs),
+  );
+  if (flags.has('help')) return (await import('./usage.ts')).help(name);
+  const { run } = await command.load();
+  return run({ global, flags, positionals });
+}
+
+function openLogOf(global: Flags): void {
+  const file = global.text('log');
+  openLog({
+    ...(file === undefined ? {} : { file }),
+    format: global.text('log-format') === 'json' ? 'json' : 'text',
+    debug: global.has('debug'),
+  });
+}
+
+function find(name: string): Command {
+  const command = COMMANDS.find((known) => known.name === name);
+  if (command !== undefined) return command;
+  if (NOT_YET.includes(name)) throw new Error(`${name} is not supported yet`);
+  throw new Error(`unknown command ${JSON.stringify(name)}: scow --help lists the commands`);
+}
+
+function parseCommand(command: Command, args: readonly string[]) {
+  const parsed = parse(args, [...command.flags, HELP_FLAG], { flagsFirst: false });
+  if (parsed.flags.has('help')) return parsed;
+  const missing = command.positionals.slice(parsed.rest.length).find(({ optional }) => !optional);
+  if (missing !== undefined) throw new Error(`<${missing.name}> is missing`);
+  const surplus = parsed.rest[command.positionals.length];
+  if (surplus !== undefined) throw new Error(`${JSON.stringify(surplus)} is one argument too many`);
+  return parsed;
+}
+
+/** Adds to what is wrong with a command line where its rules are. */
+function explained<T>(who: string, understand: () => T): T {
+  try {
+    return understand();
+  } catch (cause) {
+    throw new Error(`${(cause as Error).message} (see ${who} --help)`, { cause });
+  }
+}

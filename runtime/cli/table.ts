@@ -1,0 +1,203 @@
+import type { Input } from './parse.ts';
+
+/** A flag of a command, or a global one. */
+export interface Flag {
+  readonly name: string;
+  readonly short?: string;
+  /** What the value is called in help; a flag without it is a switch. */
+  readonly value?: string;
+  readonly about: string;
+  /** The only values that are accepted. */
+  readonly choices?: readonly string[];
+  readonly default?: string;
+  /** Accepted because engines send it, but not shown. */
+  readonly hidden?: boolean;
+}
+
+export interface Positional {
+  readonly name: string;
+  readonly about: string;
+  readonly optional?: boolean;
+}
+
+/** What a command's own file exports. */
+export interface CommandModule {
+  /**
+   * Does what the command is for.
+   *
+   * @returns the exit status when it is not 0
+   * @throws Error whose message is the line that the user sees; the exit status is 1 then
+   */
+  run(input: Input): number | undefined | Promise<number | undefined>;
+}
+
+export interface Command {
+  readonly name: string;
+  readonly about: string;
+  readonly positionals: readonly Positional[];
+  readonly flags: readonly Flag[];
+  /** Loads the command's file: no command pays for what another needs. */
+  readonly load: () => Promise<CommandModule>;
+}
+
+export const GLOBAL_FLAGS: readonly Flag[] = [
+  { name: 'debug', about: 'also log what is being done' },
+  { name: 'log', value: 'FILE', about: 'write errors and warnings to FILE too' },
+  {
+    name: 'log-format',
+    value: 'FORMAT',
+    about: 'how lines of the log look',
+    choices: ['text', 'json'],
+    default: 'text',
+  },
+  {
+    name: 'root',
+    value: 'DIR',
+    about:
+      'where the state of containers is kept, best on a tmpfs [default: "/run/scow"; for an ordinary user "$XDG_RUNTIME_DIR/scow"]',
+  },
+  {
+    name: 'systemd-cgroup',
+    about: 'have systemd make the cgroups; linux.cgroupsPath is then slice:prefix:name',
+  },
+  {
+    name: 'rootless',
+    value: 'WHEN',
+    about: 'go on without limits where cgroups may not be changed',
+    choices: ['true', 'false', 'auto'],
+    default: 'auto',
+  },
+  { name: 'criu', value: 'FILE', about: 'the criu program', hidden: true },
+  { name: 'version', short: 'v', about: 'print the version' },
+  { name: 'help', short: 'h', about: 'show help' },
+];
+
+/** Every command has it. */
+export const HELP_FLAG: Flag = { name: 'help', short: 'h', about: 'show help' };
+
+const CONTAINER: Positional = {
+  name: 'container-id',
+  about: 'the name of the container, unique below --root',
+};
+
+const CREATE_FLAGS: readonly Flag[] = [
+  {
+    name: 'bundle',
+    short: 'b',
+    value: 'DIR',
+    about: 'the bundle: a directory with config.json and the root filesystem',
+    default: '.',
+  },
+  {
+    name: 'console-socket',
+    value: 'SOCKET',
+    about: "a listening Unix socket that receives the master of the container's terminal",
+  },
+  { name: 'pid-file', value: 'FILE', about: "write the PID of the container's init to FILE" },
+  {
+    name: 'no-pivot',
+    about: 'move the root filesystem instead of pivot_root, for a rootfs on a ramdisk',
+  },
+  { name: 'no-new-keyring', about: 'keep the session keyring of the caller' },
+  {
+    name: 'preserve-fds',
+    value: 'N',
+    about: 'hand N more file descriptors to the program, beside stdio and $LISTEN_FDS',
+    default: '0',
+  },
+];
+
+export const COMMANDS: readonly Command[] = [
+  {
+    name: 'create',
+    about: 'create a container, whose program then waits for start',
+    positionals: [CONTAINER],
+    flags: CREATE_FLAGS,
+    load: () => import('./create.ts'),
+  },
+  {
+    name: 'delete',
+    about: 'delete a stopped container and everything that belongs to it',
+    positionals: [CONTAINER],
+    flags: [
+      { name: 'force', short: 'f', about: 'kill it first if it runs; no error if there is none' },
+    ],
+    load: () => import('./delete.ts'),
+  },
+  {
+    name: 'kill',
+    about: "send a signal to a container's first process",
+    positionals: [
+      CONTAINER,
+      { name: 'signal', about: 'name or number; TERM if not given', optional: true },
+    ],
+    flags: [{ name: 'all', short: 'a', about: 'send it to all processes of the container' }],
+    load: () => import('./kill.ts'),
+  },
+  {
+    name: 'list',
+    about: 'list the containers',
+    positionals: [],
+    flags: [
+      {
+        name: 'format',
+        short: 'f',
+        value: 'FORMAT',
+        about: 'how to print them',
+        choices: ['table', 'json'],
+        default: 'table',
+      },
+      { name: 'quiet', short: 'q', about: 'print the IDs only' },
+    ],
+    load: () => import('./list.ts'),
+  },
+  {
+    name: 'run',
+    about: 'create a container, start it and wait for it to end',
+    positionals: [CONTAINER],
+    flags: [
+      ...CREATE_FLAGS,
+      { name: 'detach', short: 'd', about: 'do not wait for it to end' },
+      { name: 'keep', about: 'do not delete it when it has ended' },
+      { name: 'no-subreaper', about: 'do not adopt orphans of the container', hidden: true },
+    ],
+    load: () => import('./run.ts'),
+  },
+  {
+    name: 'spec',
+    about: 'write a config.json to begin with',
+    positionals: [],
+    flags: [
+      { name: 'bundle', short: 'b', value: 'DIR', about: 'where to write it', default: '.' },
+      { name: 'rootless', about: 'for a container that this user can run without being root' },
+    ],
+    load: () => import('./spec.ts'),
+  },
+  {
+    name: 'start',
+    about: "execute a created container's program",
+    positionals: [CONTAINER],
+    flags: [],
+    load: () => import('./start.ts'),
+  },
+  {
+    name: 'state',
+    about: 'print the state of a container as JSON',
+    positionals: [CONTAINER],
+    flags: [],
+    load: () => import('./state.ts'),
+  },
+];
+
+/** Commands of other runtimes that engines may call and scow does not have yet. */
+export const NOT_YET: readonly string[] = [
+  'checkpoint',
+  'events',
+  'exec',
+  'features',
+  'pause',
+  'ps',
+  'restore',
+  'resume',
+  'update',
+];

@@ -1,0 +1,86 @@
+import yargs, { type Argv, type Options } from 'yargs';
+import { print } from '../linux/output.ts';
+import { COMMANDS, type Command, type Flag, GLOBAL_FLAGS } from './table.ts';
+
+/**
+ * Prints help for one command, or for scow.
+ *
+ * @returns the exit status, 0
+ * @throws Error for a command that there is not
+ */
+export async function help(name: string | undefined): Promise<number> {
+  const command = COMMANDS.find((known) => known.name === name);
+  if (name !== undefined && command === undefined)
+    throw new Error(`no help for ${JSON.stringify(name)}: scow --help lists the commands`);
+  const described = command === undefined ? describeScow() : describeCommand(command);
+  print(`${await described.getHelp()}\n`);
+  return 0;
+}
+
+/** Prints a script that makes a shell complete command lines. @returns the exit status, 0 */
+export function completionScript(): number {
+  // With a callback yargs hands its output over, instead of writing it through process.stdout.
+  describeScow()
+    .completion('completion')
+    .parse(['completion'], (_error: unknown, _parsed: unknown, script: string) =>
+      print(`${script}\n`),
+    );
+  return 0;
+}
+
+/**
+ * Prints the words that may come next on a command line.
+ *
+ * @param words those so far, of which the last is unfinished, beginning with the program's name
+ * @returns the exit status, 0
+ */
+export async function complete(words: readonly string[]): Promise<number> {
+  const known = COMMANDS.find(({ name }) => words.slice(1, -1).includes(name));
+  const described = known === undefined ? describeScow() : describeCommand(known);
+  const next = await described.getCompletion(words);
+  print(next.map((word) => `${word}\n`).join(''));
+  return 0;
+}
+
+function describeScow(): Argv {
+  const described = describeFlags(GLOBAL_FLAGS)
+    .scriptName('scow')
+    .usage('scow [global flags] <command> [flags] [arguments]\n\nRuns OCI containers.')
+    .epilogue('scow <command> --help shows the flags of a command.');
+  for (const { name, about } of COMMANDS) described.command(name, about);
+  return described.command('completion', 'print a script that completes command lines in a shell');
+}
+
+function describeCommand(command: Command): Argv {
+  const words = command.positionals.map(({ name, optional }) =>
+    optional ? `[${name}]` : `<${name}>`,
+  );
+  const described = describeFlags([
+    ...command.flags,
+    { name: 'help', short: 'h', about: 'show help' },
+  ]).usage(`scow ${[command.name, '[flags]', ...words].join(' ')}\n\n${sentence(command.about)}`);
+  for (const { name, about } of command.positionals)
+    described.positional(name, { describe: about, type: 'string' });
+  return described;
+}
+
+function describeFlags(flags: readonly Flag[]): Argv {
+  const described = yargs([]).locale('en').version(false).help(false).exitProcess(false);
+  for (const flag of flags) described.option(flag.name, describeFlag(flag));
+  return described;
+}
+
+function describeFlag({ short, value, about, choices, default: usual, hidden }: Flag): Options {
+  return {
+    describe: about,
+    type: value === undefined ? 'boolean' : 'string',
+    ...(short === undefined ? {} : { alias: short }),
+    ...(choices === undefined ? {} : { choices }),
+    ...(usual === undefined ? {} : { default: usual }),
+    ...(hidden === undefined ? {} : { hidden }),
+  };
+}
+
+function sentence(text: string): string {
+  return `${text.charAt(0).toUpperCase()}${text.slice(1)}.`;
+}

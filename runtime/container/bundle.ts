@@ -1,0 +1,40 @@
+import { closeSync, openSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { RuntimeConfig } from '../../schemas/runtime-config.ts';
+import { formatViolations, parseJson, validateRuntimeConfig } from '../../schemas/validate.ts';
+import { O } from '../linux/constants.ts';
+import { reason } from '../linux/reason.ts';
+
+/**
+ * Reads a bundle's `config.json` (bundle.md) and checks it against the runtime specification.
+ *
+ * @param bundle absolute path of the bundle
+ * @throws Error when the file cannot be read, is not JSON, or breaks the specification: then with
+ *   every violation
+ */
+export function readConfig(bundle: string): RuntimeConfig {
+  const file = join(bundle, 'config.json');
+  const config: unknown = parseJson(readText(file), file);
+  const violations = validateRuntimeConfig(config);
+  if (violations.length > 0) throw new Error(formatViolations(file, violations));
+  return config as RuntimeConfig;
+}
+
+function readText(file: string): string {
+  let fd: number | undefined;
+  try {
+    // Nobody may ever write into a FIFO of a stranger's bundle.
+    fd = openSync(file, O.RDONLY | O.NONBLOCK | O.NOCTTY);
+    return readFileSync(fd, 'utf8');
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException;
+    if (code === 'ENOENT' || code === 'ENOTDIR')
+      throw new Error(
+        `${file} does not exist: name the bundle's directory with --bundle, or change to it`,
+        { cause },
+      );
+    throw new Error(`cannot read ${file}: ${reason(cause)}`, { cause });
+  } finally {
+    if (fd !== undefined) closeSync(fd);
+  }
+}

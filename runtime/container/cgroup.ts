@@ -1,0 +1,90 @@
+import type { RuntimeConfig } from '../../schemas/runtime-config.ts';
+import { applyDeviceRules } from '../cgroups/attach.ts';
+import type { Cgroup } from '../cgroups/cgroup.ts';
+import { createCgroup, NoCgroupAccess, removeCreated } from '../cgroups/create.ts';
+import { DEFAULT_DEVICE_RULES } from '../cgroups/devices.ts';
+import { findHierarchy } from '../cgroups/hierarchy.ts';
+import { containerCgroupPath } from '../cgroups/path.ts';
+import { debug } from './log.ts';
+
+/** Where a container's cgroup is to be. */
+export interface CgroupPlace {
+  /** Where the hierarchy is mounted. */
+  readonly mount: string;
+  /** The cgroup's path below that. */
+  readonly path: string;
+  /** The container may do without: nothing in its configuration needs the cgroup. */
+  readonly optional: boolean;
+}
+
+/**
+ * Finds where a container's cgroup belongs.
+ *
+ * @throws Error in one line when there is no cgroup v2, or the configured path is no path
+ */
+export function placeCgroup(config: RuntimeConfig, id: string): CgroupPlace {
+  const hierarchy = findHierarchy();
+  const { cgroupsPath, resources } = config.linux ?? {};
+  const path = containerCgroupPath({ id, cgroupsPath, systemd: false }, hierarchy);
+  return {
+    mount: hierarchy.mountPoint,
+    path,
+    optional: !cgroupsPath && (resources?.devices ?? []).every(({ allow }) => !allow),
+  };
+}
+
+/** The directory of a container's cgroup. */
+export function directoryOf({ mount, path }: CgroupPlace): string {
+  return path === '/' ? mount : `${mount}${path}`;
+}
+
+/**
+ * Makes a container's cgroup and sets its device rules.
+ *
+ * @param undo gets what removes it again
+ * @returns undefined when it may not be made, and the container can do without
+ * @throws Error in one line when the kernel refuses
+ */
+export function makeCgroup(
+  config: RuntimeConfig,
+  place: CgroupPlace,
+  undo: (() => void)[],
+): Cgroup | undefined {
+  let made: ReturnType<typeof createCgroup>;
+  try {
+    made = createCgroup(directoryOf(place));
+  } catch (error) {
+    if (!(error instanceof NoCgroupAccess) || !place.optional) throw error;
+    debug(`${error.message}: going on without a cgroup`);
+    return undefined;
+  }
+  const { cgroup, created } = made;
+  undo.push(() => {
+    if (created.includes(cgroup.path)) cgroup.remove();
+    removeCreated(created);
+  });
+  applyDeviceRules(cgroup, [...(config.linux?.resources?.devices ?? []), ...DEFAULT_DEVICE_RULES]);
+  const owner = cgroupOwner(config);
+  if (owner !== undefined && process.geteuid?.() === 0) cgroup.delegateTo(owner);
+  return cgroup;
+}
+
+/**
+ * The host's ID of the user who gets the cgroup (config-linux.md, Cgroup ownership): the user of
+ * the process, when it has a cgroup namespace of its own with the hierarchy mounted writable.
+ */
+function cgroupOwner(config: RuntimeConfig): number | undefined {
+  const { namespaces = [], uidMappings = [] } = config.linux ?? {};
+  const own = namespaces.some(({ type, path }) => type === 'cgroup' && !path);
+  const writable = (config.mounts ?? []).some(
+    ({ destination, source, options }) =>
+      destination === '/sys/fs/cgroup' && source === 'cgroup' && !options?.includes('ro'),
+  );
+  const uid = config.process?.user.uid ?? 0;
+  if (!own || !writable) return undefined;
+  if (!namespaces.some(({ type }) => type === 'user')) return uid;
+  const range = uidMappings.find(
+    ({ containerID, size }) => uid >= containerID && uid < containerID + size,
+  );
+  return range === undefined ? undefined : range.hostID + uid - range.containerID;
+}

@@ -1,0 +1,241 @@
+import { closeSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+import type { RuntimeConfig } from '../../schemas/runtime-config.ts';
+import type { Cgroup } from '../cgroups/cgroup.ts';
+import { compile } from '../init/compile.ts';
+import { codeOf, reason } from '../linux/reason.ts';
+import { planContainer } from '../plan/container.ts';
+import type { Facts, PlanOptions } from '../plan/facts.ts';
+import type { Plan } from '../plan/plan.ts';
+import { type CgroupPlace, directoryOf, makeCgroup, placeCgroup } from './cgroup.ts';
+import { readFacts } from './facts.ts';
+import { checkHostNamespaces } from './host-namespaces.ts';
+import { InitProcess, KilledAtBirth, makeInitFiles } from './init-process.ts';
+import { debug } from './log.ts';
+import { thisProcess } from './process.ts';
+import { type ContainerState, SPEC_VERSION, timestamp } from './state.ts';
+import { ContainerStore } from './store.ts';
+import { checkSupported } from './supported.ts';
+import { sendTerminal } from './terminal/console-socket.ts';
+import { setWindowSize } from './terminal/size.ts';
+
+export interface CreateOptions {
+  /** Directory of all containers' state. */
+  readonly root: string;
+  readonly id: string;
+  /** Absolute path. */
+  readonly bundle: string;
+  /** Valid. */
+  readonly config: RuntimeConfig;
+  /** Absolute path of the socket that takes the terminal. */
+  readonly consoleSocket?: string;
+  /** Absolute path of the file for init's PID. */
+  readonly pidFile?: string;
+  /** How many descriptors from 3 on are the program's. */
+  readonly preserveFds: number;
+  /** Those of them that the caller handed down. */
+  readonly preserved: readonly number[];
+  readonly noPivot: boolean;
+  readonly noNewKeyring: boolean;
+}
+
+/** A container whose init waits for its start. */
+export interface Created {
+  readonly state: ContainerState;
+  readonly pidfd: number;
+  /** The terminal, when no console socket took it. */
+  readonly master: number | undefined;
+}
+
+/**
+ * Creates a container: the `create` operation of the runtime specification (runtime.md). When
+ * it returns, init waits at the exec FIFO and needs scow no more.
+ *
+ * @throws Error in one line; nothing is left behind then
+ */
+export function createContainer(options: CreateOptions): void {
+  checkTerminal(options);
+  const { pidfd } = create(options, false);
+  closeSync(pidfd);
+}
+
+/** @throws Error when terminal and console socket don't go together */
+export function checkTerminal({ config, consoleSocket }: CreateOptions): void {
+  const terminal = config.process?.terminal ?? false;
+  if (terminal && consoleSocket === undefined)
+    throw new Error(
+      'a terminal needs --console-socket, for nobody would hold it when scow has ended; or set it to false  [/process/terminal]',
+    );
+  if (!terminal && consoleSocket !== undefined)
+    throw new Error(
+      '--console-socket is given, but the process has no terminal  [/process/terminal]',
+    );
+}
+
+/**
+ * Creates a container, as a step of its own or of `run`.
+ *
+ * @param foreground the container's program ends with this process
+ * @throws Error in one line; nothing is left behind then
+ */
+export function create(options: CreateOptions, foreground: boolean): Created {
+  const { config, id } = options;
+  checkSupported(config);
+  checkHostNamespaces(config);
+  const place = placeCgroup(config, id);
+  const prepared = prepare(options, foreground, place);
+  const store = new ContainerStore(options.root);
+  const lock = store.create(id);
+  const undo: (() => void)[] = [() => lock.release(), () => store.remove(id)];
+  try {
+    let state = firstState(options, prepared, directoryOf(place));
+    store.write(state);
+    makeInitFiles(store.directory(id));
+    const cgroup = makeCgroup(config, place, undo);
+    const update = (change: Partial<ContainerState>) => {
+      state = { ...state, ...change };
+      store.write(state);
+    };
+    const { init, master } = bear(options, prepared, cgroup, store.directory(id), update, undo);
+    const { pidFile } = options;
+    if (pidFile !== undefined) {
+      writePidFile(pidFile, init.id.pid);
+      undo.push(() => rmSync(pidFile, { force: true }));
+    }
+    update({ launchedBy: null });
+    init.detach();
+    lock.release();
+    debug(`container ${id}: init ${init.id.pid} waits for its start`);
+    return { state, pidfd: init.pidfd, master };
+  } catch (error) {
+    for (const step of undo.toReversed()) attempt(step);
+    throw error;
+  }
+}
+
+interface Prepared {
+  readonly facts: Facts;
+  readonly planOptions: PlanOptions;
+  readonly plan: Plan;
+}
+
+/** Everything that can go wrong before anything is made. */
+function prepare(options: CreateOptions, foreground: boolean, place: CgroupPlace): Prepared {
+  const { config, id, bundle, preserveFds, preserved, noPivot, noNewKeyring } = options;
+  const facts = readFacts(config, bundle, place);
+  const planOptions: PlanOptions = {
+    id,
+    bundle,
+    preserveFds,
+    preserved,
+    noPivot,
+    noNewKeyring,
+    foreground,
+    awaitCgroup: false,
+  };
+  return { facts, planOptions, plan: planContainer(config, facts, planOptions) };
+}
+
+/**
+ * Starts init and serves it until it waits for the start. It is born in its cgroup; where the
+ * kernel kills it there at once (the cgroup, or scow's own, was killed before), it is moved.
+ */
+function bear(
+  options: CreateOptions,
+  { facts, planOptions, plan }: Prepared,
+  cgroup: Cgroup | undefined,
+  directory: string,
+  update: (change: Partial<ContainerState>) => void,
+  undo: (() => void)[],
+): { init: InitProcess; master: number | undefined } {
+  const { config } = options;
+  const live = (chosen: Plan, birthplace?: Cgroup, join?: Cgroup) => {
+    const init = InitProcess.start(chosen, compilePlan(chosen), directory, birthplace);
+    undo.push(() => init.kill());
+    update(init.id);
+    const master = init.serve({
+      config,
+      join,
+      takeTerminal: (fd) => placeTerminal(options, fd),
+      onFork: () => update(init.id),
+    });
+    return { init, master };
+  };
+  if (cgroup === undefined) update({ cgroup: null });
+  try {
+    return live(plan, cgroup);
+  } catch (error) {
+    if (!(error instanceof KilledAtBirth) || cgroup === undefined) throw error;
+    debug(`init was killed in its new cgroup: moving it there instead`);
+    attempt(undo.pop() as () => void);
+    return live(
+      planContainer(config, facts, { ...planOptions, awaitCgroup: true }),
+      undefined,
+      cgroup,
+    );
+  }
+}
+
+function compilePlan(plan: Plan): Uint8Array {
+  const numbers = plan.descriptors.map(({ name }, i) => [name, plan.firstDescriptor + i] as const);
+  return compile(plan.steps, new Map(numbers));
+}
+
+/** Sizes the terminal and gives it to the console socket, if there is one. */
+function placeTerminal(
+  { config, consoleSocket }: CreateOptions,
+  master: number,
+): number | undefined {
+  const size = config.process?.consoleSize;
+  if (size !== undefined) setWindowSize(master, { rows: size.height, columns: size.width });
+  if (consoleSocket === undefined) return master;
+  sendTerminal(consoleSocket, master);
+  closeSync(master);
+  return undefined;
+}
+
+function firstState(
+  { config, id, bundle }: CreateOptions,
+  { facts }: Prepared,
+  cgroup: string,
+): ContainerState {
+  const pid = config.linux?.namespaces?.find(({ type }) => type === 'pid');
+  return {
+    ociVersion: SPEC_VERSION,
+    id,
+    bundle,
+    rootfs: facts.rootfs,
+    annotations: config.annotations ?? {},
+    created: timestamp(),
+    owner: process.geteuid?.() ?? 0,
+    pid: 0,
+    startTime: '0',
+    ownPidNamespace: pid !== undefined && !pid.path,
+    cgroup,
+    terminal: config.process?.terminal ?? false,
+    program: config.process?.args?.[0] ?? '',
+    launchedBy: thisProcess(),
+  };
+}
+
+/** A reader sees the whole PID or no file. */
+function writePidFile(file: string, pid: number): void {
+  const temporary = join(dirname(file), `.${basename(file)}.${process.pid}`);
+  try {
+    // Never through a link that somebody laid there.
+    writeFileSync(temporary, String(pid), { mode: 0o666, flag: 'wx' });
+    renameSync(temporary, file);
+  } catch (cause) {
+    if (codeOf(cause) !== 'EEXIST') rmSync(temporary, { force: true });
+    throw new Error(`cannot write the PID file ${file}: ${reason(cause)}`, { cause });
+  }
+}
+
+/** Undoing goes on whatever happens: the first error is the one to be told. */
+function attempt(step: () => void): void {
+  try {
+    step();
+  } catch (error) {
+    debug(`while cleaning up: ${(error as Error).message}`);
+  }
+}

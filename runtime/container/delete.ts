@@ -1,0 +1,113 @@
+import { existsSync } from 'node:fs';
+import { Cgroup } from '../cgroups/cgroup.ts';
+import { debug } from './log.ts';
+import { signalProcess, waitForExit } from './process.ts';
+import { type ContainerState, initOf, statusOf } from './state.ts';
+import { type ContainerStore, type Lock, NoSuchContainer } from './store.ts';
+
+const SIGKILL = 9;
+/** Milliseconds that killed processes get to end. */
+const PATIENCE = 10_000;
+
+/**
+ * Deletes a stopped container, or one that was created and never started: the `delete`
+ * operation of the runtime specification.
+ *
+ * @throws NoSuchContainer when there is none; what a creation that was cut short left of it is
+ *   removed all the same
+ * @throws Error in one line when the container is in another state
+ */
+export function deleteContainer(store: ContainerStore, id: string): void {
+  const directory = store.directory(id);
+  // Not under the lock: whoever creates it holds that for as long as it takes.
+  const early = readIfThere(store, id);
+  if (early !== undefined && statusOf(early, directory) === 'creating')
+    throw notStopped(id, 'creating');
+  const lock = store.lock(id);
+  try {
+    const state = readIfThere(store, id);
+    if (state === undefined) {
+      store.remove(id);
+      throw new NoSuchContainer(id, store.root);
+    }
+    const status = statusOf(state, directory);
+    if (status !== 'stopped' && status !== 'created') throw notStopped(id, status);
+    destroy(store, state);
+  } finally {
+    lock.release();
+  }
+}
+
+/**
+ * Deletes a container in whatever state: kills its processes, and removes its cgroup and its
+ * state. A container that does not exist is no error.
+ *
+ * @throws Error in one line when processes do not end, or something cannot be removed
+ */
+export function forceDeleteContainer(store: ContainerStore, id: string): void {
+  if (!existsSync(store.directory(id))) return;
+  let lock: Lock;
+  try {
+    lock = lockByForce(store, id);
+  } catch (error) {
+    if (error instanceof NoSuchContainer) return;
+    throw error;
+  }
+  try {
+    const state = readIfThere(store, id);
+    if (state === undefined) store.remove(id);
+    else destroy(store, state);
+  } finally {
+    lock.release();
+  }
+}
+
+/**
+ * Takes the lock from whoever is at work on the container. Its init is killed, upon which an
+ * unfinished `create` or `start` fails and cleans up by itself; a creator that does not is killed.
+ */
+function lockByForce(store: ContainerStore, id: string): Lock {
+  const lock = store.tryLock(id);
+  if (lock !== undefined) return lock;
+  const state = readIfThere(store, id);
+  if (state !== undefined) {
+    debug(`container ${id} is locked: killing its processes`);
+    killProcesses(state);
+    const launcher = state.launchedBy;
+    if (launcher !== null && !waitForExit(launcher, PATIENCE)) signalProcess(launcher, SIGKILL);
+  }
+  return store.lock(id);
+}
+
+/** Ends what is left of the container's processes, and removes everything of it. */
+function destroy(store: ContainerStore, state: ContainerState): void {
+  killProcesses(state);
+  if (!waitForExit(initOf(state), PATIENCE))
+    throw new Error(
+      `cannot delete container ${JSON.stringify(state.id)}: its init (PID ${state.pid}) is still running ` +
+        `${PATIENCE / 1000} seconds after SIGKILL`,
+    );
+  if (state.cgroup !== null) Cgroup.at(state.cgroup).remove();
+  store.remove(state.id);
+}
+
+function killProcesses(state: ContainerState): void {
+  if (state.cgroup !== null) Cgroup.at(state.cgroup).kill();
+  // Also by its PID: it may not have joined its cgroup yet, or have none.
+  signalProcess(initOf(state), SIGKILL);
+}
+
+function readIfThere(store: ContainerStore, id: string): ContainerState | undefined {
+  try {
+    return store.read(id);
+  } catch (error) {
+    if (error instanceof NoSuchContainer) return undefined;
+    throw error;
+  }
+}
+
+function notStopped(id: string, status: string): Error {
+  return new Error(
+    `cannot delete container ${id} that is not stopped: ${status} (delete --force kills it first)`,
+  );
+}

@@ -1,0 +1,161 @@
+import {
+  existsSync,
+  lstatSync,
+  readFileSync,
+  readlinkSync,
+  realpathSync,
+  type Stats,
+  statSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import type { RuntimeConfig } from '../../schemas/runtime-config.ts';
+import { AT, OPEN_TREE_CLOEXEC, OPEN_TREE_CLONE } from '../linux/constants.ts';
+import { reason } from '../linux/reason.ts';
+import { syscall, trySyscall } from '../linux/syscall.ts';
+import { parentOf } from '../plan/devices.ts';
+import type { Destination, Facts } from '../plan/facts.ts';
+import { parseMountOptions } from '../plan/mount-options.ts';
+import { absolute } from '../plan/mounts.ts';
+import { callersNofile } from './limits.ts';
+
+const IDENTITY = /^\s*0\s+0\s+4294967295\s*$/;
+const MOST_SYMLINKS = 40;
+
+/**
+ * Reads all that planning a container needs to know of the host.
+ *
+ * @param bundle the bundle's absolute path
+ * @param cgroup the container's cgroup, when it has one of its own
+ * @throws Error in one line for a root filesystem or a mount's source that is not there
+ */
+export function readFacts(
+  config: RuntimeConfig,
+  bundle: string,
+  cgroup: Facts['cgroup'] | undefined,
+): Facts {
+  const rootfs = findRootfs(config, bundle);
+  const openFiles = callersNofile();
+  return {
+    privileged: maySeparateMounts(),
+    nested: !IDENTITY.test(readFileSync('/proc/self/uid_map', 'latin1')),
+    ignoredSignals: ignoredSignals(),
+    lastCapability: Number(readFileSync('/proc/sys/kernel/cap_last_cap', 'latin1')),
+    kcore: existsSync('/proc/kcore'),
+    rootfs,
+    destinations: findDestinations(config, rootfs),
+    sources: findSources(config, bundle),
+    ...(cgroup === undefined ? {} : { cgroup }),
+    ...(openFiles === undefined ? {} : { openFiles }),
+  };
+}
+
+/** The signals that this process ignores: SigIgn of proc(5), a set of bits. */
+function ignoredSignals(): number[] {
+  const status = readFileSync('/proc/self/status', 'latin1');
+  const set = BigInt(`0x${/^SigIgn:\s*([0-9a-f]+)$/m.exec(status)?.[1] ?? '0'}`);
+  return Array.from({ length: 64 }, (_, i) => i + 1).filter(
+    (signal) => (set >> BigInt(signal - 1)) & 1n,
+  );
+}
+
+function findRootfs(config: RuntimeConfig, bundle: string): string {
+  const path = absolute(config.root?.path ?? 'rootfs', bundle);
+  try {
+    const real = realpathSync(path);
+    if (statSync(real).isDirectory()) return real;
+  } catch (cause) {
+    throw new Error(`cannot use ${path} as the root filesystem: ${reason(cause)}  [/root/path]`, {
+      cause,
+    });
+  }
+  throw new Error(`cannot use ${path} as the root filesystem: it is not a directory  [/root/path]`);
+}
+
+/** Whether this process may copy mounts of its own namespace: nothing but a try tells. */
+function maySeparateMounts(): boolean {
+  const fd = trySyscall('open_tree', AT.FDCWD, '/', OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+  if (fd < 0) return false;
+  syscall('close', fd);
+  return true;
+}
+
+function findDestinations(config: RuntimeConfig, rootfs: string): Map<string, Destination> {
+  const paths = [
+    '/dev',
+    config.process?.cwd ?? '/',
+    ...(config.mounts ?? []).map(({ destination }) => destination),
+    ...(config.linux?.devices ?? []).map(({ path }) => parentOf(path)),
+  ];
+  return new Map(paths.map((path) => [path, resolveInRoot(rootfs, path)]));
+}
+
+/**
+ * Follows a path's symlinks as if `rootfs` were «/». The answer only says where missing mount
+ * points belong: init resolves every path again, confined by the kernel.
+ */
+export function resolveInRoot(rootfs: string, path: string): Destination {
+  const left = path.split('/');
+  let resolved: string[] = [];
+  let symlinks = 0;
+  while (left.length > 0) {
+    const part = left.shift() as string;
+    if (part === '' || part === '.') continue;
+    if (part === '..') {
+      resolved.pop();
+      continue;
+    }
+    const to = linkAt(join(rootfs, ...resolved, part));
+    if (to !== undefined && symlinks++ < MOST_SYMLINKS) {
+      if (to.startsWith('/')) resolved = [];
+      left.unshift(...to.split('/'));
+    } else {
+      resolved.push(part);
+    }
+  }
+  const found = entryAt(join(rootfs, ...resolved));
+  return {
+    resolved: `/${resolved.join('/')}`,
+    ...(found === undefined ? {} : { mode: found.mode & 0o7777 }),
+  };
+}
+
+/** What cannot be looked at counts as missing: init will say why it cannot. */
+function entryAt(path: string): Stats | undefined {
+  try {
+    return lstatSync(path, { throwIfNoEntry: false });
+  } catch {
+    return undefined;
+  }
+}
+
+/** Where a symlink leads; undefined when there is none, or no longer. */
+function linkAt(path: string): string | undefined {
+  if (!entryAt(path)?.isSymbolicLink()) return undefined;
+  try {
+    return readlinkSync(path);
+  } catch {
+    return undefined;
+  }
+}
+
+function findSources(config: RuntimeConfig, bundle: string): Map<string, 'directory' | 'file'> {
+  const found = new Map<string, 'directory' | 'file'>();
+  for (const [i, mount] of (config.mounts ?? []).entries()) {
+    const pointer = `/mounts/${i}`;
+    if (!parseMountOptions(mount, pointer).bind) continue;
+    if (!mount.source)
+      throw new Error(
+        `cannot mount on ${mount.destination}: a bind mount needs a source  [${pointer}/source]`,
+      );
+    const path = absolute(mount.source, bundle);
+    try {
+      found.set(path, statSync(path).isDirectory() ? 'directory' : 'file');
+    } catch (cause) {
+      throw new Error(
+        `cannot mount ${path} on ${mount.destination}: ${reason(cause)}  [${pointer}/source]`,
+        { cause },
+      );
+    }
+  }
+  return found;
+}

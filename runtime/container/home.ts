@@ -1,0 +1,64 @@
+import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+import { MAGIC, O, RESOLVE } from '../linux/constants.ts';
+import { openat2 } from '../linux/openat2.ts';
+import { readWord, syscall } from '../linux/syscall.ts';
+
+/** Bytes of a user database that are read; real ones have a few thousand. */
+const MOST_BYTES = 1 << 20;
+const DEFAULT = '/';
+const KERNEL_FILESYSTEMS: ReadonlySet<number> = new Set([
+  MAGIC.PROC_SUPER,
+  MAGIC.SYSFS,
+  MAGIC.CGROUP2_SUPER,
+]);
+
+/**
+ * The home directory of a user, as the container's /etc/passwd has it (passwd(5)).
+ *
+ * @param root descriptor of the container's root directory
+ * @returns the directory; `/` when the file or the user is not there
+ */
+export function homeOf(uid: number, root: number): string {
+  for (const line of readPasswd(root).split('\n')) {
+    const [, , number, , , home] = line.split(':');
+    if (number === String(uid)) return home || DEFAULT;
+  }
+  return DEFAULT;
+}
+
+/**
+ * Anything but a regular file inside the root counts as empty: it's the image's, not ours. It is
+ * looked at before it is opened, for opening a device can do harm, and so can reading a file of
+ * the kernel's.
+ */
+function readPasswd(root: number): string {
+  let found: number;
+  try {
+    found = openat2(root, 'etc/passwd', O.PATH, RESOLVE.IN_ROOT | RESOLVE.NO_MAGICLINKS);
+  } catch {
+    return '';
+  }
+  try {
+    if (!fstatSync(found).isFile() || isKernelFile(found)) return '';
+    return readStart(`/proc/self/fd/${found}`);
+  } finally {
+    closeSync(found);
+  }
+}
+
+function readStart(file: string): string {
+  const fd = openSync(file, O.RDONLY | O.NONBLOCK | O.CLOEXEC);
+  try {
+    const bytes = Buffer.alloc(Math.min(fstatSync(fd).size, MOST_BYTES));
+    return bytes.toString('utf8', 0, readSync(fd, bytes, 0, bytes.length, 0));
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** statfs(2): the magic number of the filesystem is the first word of the answer. */
+function isKernelFile(fd: number): boolean {
+  const answer = new Uint8Array(120);
+  syscall('fstatfs', fd, answer);
+  return KERNEL_FILESYSTEMS.has(readWord(new DataView(answer.buffer), 0));
+}

@@ -1,0 +1,221 @@
+import { closeSync, openSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { RuntimeConfig } from '../../schemas/runtime-config.ts';
+import type { Cgroup } from '../cgroups/cgroup.ts';
+import { Conversation, type InitMessage } from '../init/conversation.ts';
+import { launch } from '../init/launch.ts';
+import { PROGRESS as PAGE } from '../init/protocol.ts';
+import { AT, O, OPEN_TREE_CLOEXEC, OPEN_TREE_CLONE, S } from '../linux/constants.ts';
+import { reason } from '../linux/reason.ts';
+import { socketPair } from '../linux/socket.ts';
+import { syscall, trySyscall } from '../linux/syscall.ts';
+import type { DescriptorRequest, Plan } from '../plan/plan.ts';
+import { HOME, needsHome } from '../plan/program.ts';
+import { describeDeath, describeFailure } from './failure.ts';
+import { homeOf } from './home.ts';
+import { writeIdMaps } from './id-maps.ts';
+import { setLimits } from './limits.ts';
+import { type ProcessId, startTimeOf } from './process.ts';
+import { FIFO, PROGRESS, readProgress } from './state.ts';
+import { cannotKeep } from './store.ts';
+
+const SIGKILL = 9;
+const FIFO_MODE = 0o600;
+
+/** Init was killed before its first step, and not by an error of its own. */
+export class KilledAtBirth extends Error {}
+
+/** What the talk with init needs of the container. */
+export interface Subject {
+  readonly config: RuntimeConfig;
+  /** The cgroup that init is not born in. */
+  readonly join?: Cgroup | undefined;
+  /** Takes the terminal's master; returns it when nobody else holds it. */
+  readonly takeTerminal: (master: number) => number | undefined;
+  /** Called when init has become another process. */
+  readonly onFork: () => void;
+}
+
+/** Init, from its birth to the moment when it needs scow no more. */
+export class InitProcess {
+  readonly #directory: string;
+  readonly #control: number;
+  readonly #conversation: Conversation;
+  #pid: number;
+  #pidfd: number;
+
+  private constructor(
+    directory: string,
+    control: number,
+    plan: Plan,
+    born: { pid: number; pidfd: number },
+  ) {
+    this.#directory = directory;
+    this.#control = control;
+    this.#conversation = new Conversation(control, plan.steps);
+    this.#pid = born.pid;
+    this.#pidfd = born.pidfd;
+  }
+
+  /**
+   * Launches init with the descriptors that its plan lists.
+   *
+   * @param directory the container's state directory
+   * @param cgroup the cgroup to be born in
+   * @throws Error in one line; no process is left then
+   */
+  static start(plan: Plan, program: Uint8Array, directory: string, cgroup?: Cgroup): InitProcess {
+    const [own, theirs] = socketPair();
+    const opened: number[] = [theirs];
+    try {
+      const descriptors = plan.descriptors.map((request) => {
+        if (request.source.kind === 'control') return theirs;
+        const fd = openDescriptor(request, directory);
+        opened.push(fd);
+        return fd;
+      });
+      const birthplace = cgroup?.open();
+      if (birthplace !== undefined) opened.push(birthplace);
+      const { cloneFlags, firstDescriptor, preserved } = plan;
+      const born = launch({
+        program,
+        descriptors,
+        firstDescriptor,
+        preserved,
+        namespaces: cloneFlags,
+        cgroup: birthplace,
+      });
+      return new InitProcess(directory, own, plan, born);
+    } catch (error) {
+      closeSync(own);
+      throw error;
+    } finally {
+      for (const fd of opened) closeSync(fd);
+    }
+  }
+
+  /** The process as others may find it. */
+  get id(): ProcessId {
+    return { pid: this.#pid, startTime: startTimeOf(this.#pid) ?? '0' };
+  }
+
+  get pidfd(): number {
+    return this.#pidfd;
+  }
+
+  /**
+   * Serves init until it waits for the container's start.
+   *
+   * @returns the terminal's master, when it is ours to hold
+   * @throws KilledAtBirth
+   * @throws Error in one line when init failed or ended
+   */
+  serve(subject: Subject): number | undefined {
+    let master: number | undefined;
+    setLimits(subject.config.process ?? NO_PROCESS, this.#pid);
+    for (;;) {
+      const message = this.#conversation.next();
+      if (message.kind === 'failure')
+        throw new Error(describeFailure(message.step, message.errno, subject.config));
+      if (message.kind === 'end') throw this.#death();
+      if (message.step.kind === 'fork') {
+        this.#follow(message.value);
+        subject.onFork();
+      } else if (message.step.kind === 'report') {
+        if (message.step.point === 'ready') return master;
+        if (message.step.point === 'cgroup') subject.join?.addProcess(this.#pid);
+        if (message.step.point === 'id-maps') writeIdMaps(subject.config, this.#pid);
+        if (message.step.point === 'mounted') master = this.#mounted(message, subject);
+        else this.#conversation.answer();
+      }
+    }
+  }
+
+  /** Lets init wait for the start on its own. @throws Error in one line when it is dead */
+  detach(): void {
+    if (!this.#conversation.answer()) throw this.#death();
+    closeSync(this.#control);
+  }
+
+  /** Ends init, and waits until it is gone. */
+  kill(): void {
+    closeSync(this.#control);
+    // Both fail when init ended by itself and was waited for.
+    trySyscall('pidfd_send_signal', this.#pidfd, SIGKILL, 0, 0);
+    trySyscall('wait4', this.#pid, 0, 0, 0);
+    closeSync(this.#pidfd);
+  }
+
+  /** The container's file system is complete. */
+  #mounted(message: InitMessage & { kind: 'report' }, subject: Subject): number | undefined {
+    const [root, master] = message.descriptors;
+    const { process } = subject.config;
+    if (root === undefined || process === undefined) throw new Error('init sent no root directory');
+    const answer = Buffer.alloc(HOME.size);
+    if (needsHome(process))
+      answer.write(`HOME=${homeOf(process.user.uid, root)}`, 0, HOME.size - 1);
+    closeSync(root);
+    const kept = master === undefined ? undefined : subject.takeTerminal(master);
+    this.#conversation.answer(answer);
+    return kept;
+  }
+
+  /** Init went on in a child of its own making, and is about to end. */
+  #follow(pid: number): void {
+    const pidfd = syscall('pidfd_open', pid, 0);
+    this.#reap();
+    closeSync(this.#pidfd);
+    this.#pid = pid;
+    this.#pidfd = pidfd;
+  }
+
+  #reap(): number {
+    const status = new Int32Array(1);
+    syscall('wait4', this.#pid, new Uint8Array(status.buffer), 0, 0);
+    return status[0] as number;
+  }
+
+  #death(): Error {
+    const progress = readProgress(this.#directory);
+    const at = progress === undefined || progress.step === 0 ? undefined : progress.step;
+    const status = this.#reap();
+    const step = at === undefined ? undefined : this.#conversation.step(at);
+    const text = describeDeath(step, status);
+    return at === undefined && (status & 0x7f) === SIGKILL
+      ? new KilledAtBirth(text)
+      : new Error(text);
+  }
+}
+
+const NO_PROCESS = { user: { uid: 0, gid: 0 }, cwd: '/' } as const;
+
+/**
+ * Makes the FIFO that init waits at, and the page in which it keeps its place.
+ *
+ * @param directory the container's state directory
+ */
+export function makeInitFiles(directory: string): void {
+  try {
+    syscall('mknodat', AT.FDCWD, join(directory, FIFO), S.IFIFO | FIFO_MODE, 0);
+    writeFileSync(join(directory, PROGRESS), Buffer.alloc(PAGE.size), { mode: FIFO_MODE });
+  } catch (cause) {
+    throw cannotKeep(directory, cause);
+  }
+}
+
+function openDescriptor({ name, source, pointer }: DescriptorRequest, directory: string): number {
+  if (source.kind === 'fifo') return openSync(join(directory, FIFO), O.RDWR | O.CLOEXEC);
+  if (source.kind === 'progress') return openSync(join(directory, PROGRESS), O.RDWR | O.CLOEXEC);
+  if (source.kind === 'control') throw new Error('the control socket is not opened by name');
+  try {
+    // A path that leads to something else than it should must not be waited for.
+    if (source.kind === 'open')
+      return openSync(source.path, source.flags | O.NONBLOCK | O.NOCTTY | O.CLOEXEC);
+    const recursive = source.recursive ? AT.RECURSIVE : 0;
+    const flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | recursive;
+    return syscall('open_tree', AT.FDCWD, source.path, flags);
+  } catch (cause) {
+    const what = source.kind === 'open' ? `the ${name} ` : '';
+    throw new Error(`cannot open ${what}${source.path}: ${reason(cause)}  [${pointer}]`, { cause });
+  }
+}

@@ -1,0 +1,100 @@
+import { constants } from 'node:os';
+import { Cgroup } from '../cgroups/cgroup.ts';
+import { reason } from '../linux/reason.ts';
+import { type ProcessId, signalProcess, startTimeOf } from './process.ts';
+import { type ContainerState, initOf, statusOf } from './state.ts';
+import type { ContainerStore } from './store.ts';
+
+const { SIGCHLD, SIGCONT, SIGKILL, SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU, SIGURG, SIGWINCH } =
+  constants.signals;
+
+/** The signals that do not end a process which has no handler for them, signal(7). */
+const HARMLESS: readonly number[] = [
+  0,
+  SIGCHLD,
+  SIGCONT,
+  SIGSTOP,
+  SIGTSTP,
+  SIGTTIN,
+  SIGTTOU,
+  SIGURG,
+  SIGWINCH,
+];
+
+/**
+ * Sends a signal to a container's init: the `kill` operation of the runtime specification.
+ *
+ * @param signal its number; 0 only asks whether the container is running
+ * @throws Error in one line when the container is not running, or may not be signalled
+ */
+export function killContainer(store: ContainerStore, id: string, signal: number): void {
+  const state = store.read(id);
+  const status = statusOf(state, store.directory(id));
+  if (status === 'stopped') throw notRunning(id);
+  if (status === 'created' && state.ownPidNamespace && !HARMLESS.includes(signal))
+    endBeforeStart(store, state, signal);
+  // Without a PID namespace of its own, the container's other processes outlive its init.
+  else if (signal === SIGKILL && !state.ownPidNamespace && state.cgroup !== null)
+    Cgroup.at(state.cgroup).kill();
+  else if (!send(initOf(state), signal, id)) throw notRunning(id);
+}
+
+/**
+ * Ends an init that waits for its start. As PID 1 of a namespace the kernel spares it every signal
+ * that it has no handler for (pid_namespaces(7)), and it has none: only SIGKILL does what was asked.
+ */
+function endBeforeStart(store: ContainerStore, state: ContainerState, signal: number): void {
+  // Under the lock `start` cannot turn it into the user's program, which may have handlers.
+  const lock = store.lock(state.id);
+  try {
+    const waits = statusOf(state, store.directory(state.id)) === 'created';
+    if (!send(initOf(state), waits ? SIGKILL : signal, state.id)) throw notRunning(state.id);
+  } finally {
+    lock.release();
+  }
+}
+
+/**
+ * Sends a signal to every process of a container. That none is left is no error.
+ *
+ * @param signal its number
+ * @throws Error in one line when a process may not be signalled
+ */
+export function killAll(store: ContainerStore, id: string, signal: number): void {
+  const state = store.read(id);
+  if (state.cgroup === null) send(initOf(state), signal, id);
+  else if (signal === SIGKILL) Cgroup.at(state.cgroup).kill();
+  else signalMembers(state, Cgroup.at(state.cgroup), signal);
+}
+
+/** Standing still, the processes cannot fork one that the signal would miss. */
+function signalMembers(state: ContainerState, cgroup: Cgroup, signal: number): void {
+  if (!cgroup.exists()) return;
+  const paused = cgroup.isFrozen();
+  if (!paused) cgroup.freeze();
+  try {
+    for (const pid of cgroup.processes({ recursive: true })) {
+      const startTime = startTimeOf(pid);
+      if (startTime !== undefined) send({ pid, startTime }, signal, state.id);
+    }
+  } finally {
+    if (!paused) cgroup.thaw();
+  }
+}
+
+function send(process: ProcessId, signal: number, id: string): boolean {
+  try {
+    return signalProcess(process, signal);
+  } catch (cause) {
+    throw new Error(
+      `cannot send signal ${signal} to process ${process.pid} of container ${JSON.stringify(id)}: ` +
+        reason(cause),
+      { cause },
+    );
+  }
+}
+
+// Engines look for these very words to learn that there is nothing left to kill.
+function notRunning(id: string): Error {
+  return new Error(`container not running: ${JSON.stringify(id)}`);
+}

@@ -1,0 +1,94 @@
+import { closeSync, readFileSync } from 'node:fs';
+import { constants } from 'node:os';
+import { POLL } from '../linux/constants.ts';
+import { SyscallError, trySyscall } from '../linux/syscall.ts';
+import { waitFor } from './wait.ts';
+
+const { EINVAL, ESRCH } = constants.errno;
+
+/** A process, told apart from a later one that was given the same PID. */
+export interface ProcessId {
+  readonly pid: number;
+  /** Field 22 of /proc/PID/stat: clock ticks since boot, see proc(5). */
+  readonly startTime: string;
+}
+
+/**
+ * The start time of a living process.
+ *
+ * @returns field 22 of /proc/PID/stat, or undefined when there is no such process or it is a
+ *   zombie: what has exited can neither be signalled nor waited for by us
+ */
+export function startTimeOf(pid: number): string | undefined {
+  let stat: string;
+  try {
+    stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT' || code === 'ESRCH') return undefined;
+    throw error;
+  }
+  // The second field, the command's name, may itself contain spaces and parentheses.
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  const state = fields[0];
+  return state === 'Z' || state === 'X' ? undefined : fields[19];
+}
+
+/** The identity of the process that runs this code. */
+export function thisProcess(): ProcessId {
+  const startTime = startTimeOf(process.pid);
+  if (startTime === undefined)
+    throw new Error(`/proc has no process ${process.pid}: is it mounted?`);
+  return { pid: process.pid, startTime };
+}
+
+/** Whether that very process lives; a zombie does not. */
+export function isAlive(id: ProcessId): boolean {
+  return id.pid > 0 && startTimeOf(id.pid) === id.startTime;
+}
+
+/**
+ * Opens a descriptor of a living process, calls `use` with it and closes it.
+ *
+ * @returns what `use` returned, or undefined when the process is gone
+ */
+function withPidfd<T>(id: ProcessId, use: (pidfd: number) => T): T | undefined {
+  if (id.pid <= 0) return undefined;
+  const pidfd = trySyscall('pidfd_open', id.pid, 0);
+  // EINVAL: the PID is now that of a thread.
+  if (pidfd === -ESRCH || pidfd === -EINVAL) return undefined;
+  if (pidfd < 0) throw new SyscallError('pidfd_open', [id.pid, 0], -pidfd);
+  try {
+    // Only now, with a descriptor that no other process can take over, the check is final.
+    return isAlive(id) ? use(pidfd) : undefined;
+  } finally {
+    closeSync(pidfd);
+  }
+}
+
+/**
+ * Sends a signal to that very process, and never to another that took its PID.
+ *
+ * @returns false when the process is gone
+ * @throws SyscallError for a signal number that the kernel does not know, or a lack of permission
+ */
+export function signalProcess(id: ProcessId, signal: number): boolean {
+  const sent = withPidfd(id, (pidfd) => {
+    const result = trySyscall('pidfd_send_signal', pidfd, signal, 0, 0);
+    if (result === -ESRCH) return false;
+    if (result < 0) throw new SyscallError('pidfd_send_signal', [pidfd, signal, 0, 0], -result);
+    return true;
+  });
+  return sent ?? false;
+}
+
+/**
+ * Waits until a process, which need not be a child, has exited.
+ *
+ * @param milliseconds the longest wait; Infinity waits for ever
+ * @returns false when it still lives after that time
+ */
+export function waitForExit(id: ProcessId, milliseconds: number): boolean {
+  const exited = withPidfd(id, (pidfd) => waitFor(pidfd, POLL.IN, milliseconds) !== 0);
+  return exited ?? true;
+}

@@ -1,0 +1,331 @@
+import { CLONE, MSG, SCM_RIGHTS, SOL_SOCKET } from '../linux/constants.ts';
+import { errnoCode } from '../linux/errno.ts';
+import { NUMBERS, type SyscallName } from '../linux/numbers.ts';
+import type { CallStep, CheckStep, FirstStep, ReportStep, Step, Value } from '../plan/step.ts';
+import { flatten, place, struct } from '../plan/step.ts';
+import { writeElf } from './elf.ts';
+import { type Fixup, Layout } from './layout.ts';
+import type { Label, Machine } from './machine.ts';
+import { MESSAGE, PROGRESS } from './protocol.ts';
+import { X86Machine } from './x86-64.ts';
+
+/** Where init maps the progress page. */
+const PROGRESS_ADDRESS = 0x200000;
+const PROT_READ_WRITE = 3;
+const MAP_SHARED_FIXED = 0x11;
+/** A call with all its arguments, and a dozen errno values to be told apart. */
+const MOST_BYTES_PER_STEP = 512;
+/** What init is made of besides its steps is no more than so many. */
+const FRAME_STEPS = 16;
+/** Exit statuses of init itself, seen only by who waits for it. */
+const EXIT_FAILED = 1;
+const EXIT_ABANDONED = 0;
+
+const MESSAGE_PLACE = place('message', MESSAGE.size);
+const ANSWER_PLACE = place('answer', 8);
+
+/** `struct clone_args`, clone(2). With CLONE_PARENT the exit signal is this process's own. */
+const FORK_ARGUMENTS = struct(
+  'clone_args',
+  ['flags', 8, CLONE.PARENT + CLONE.PARENT_SETTID],
+  ['pidfd', 8, 0],
+  ['child_tid', 8, 0],
+  ['parent_tid', 8, PROGRESS_ADDRESS + PROGRESS.pid],
+  ['exit_signal', 8, 0],
+  ['stack', 8, 0],
+  ['stack_size', 8, 0],
+  ['tls', 8, 0],
+);
+
+/** A list of steps that another list follows when it fails with one of these. */
+interface Handler {
+  readonly errnos: readonly number[];
+  readonly next: Label;
+}
+
+/**
+ * Lowers steps to a static executable, init. It takes no arguments; it must be born with the
+ * descriptors `control` (its end of the socket pair) and `progress` (the file of the page in
+ * which it keeps the number of the step under way).
+ *
+ * @param steps the plan; a step's number is its index in `flatten(steps)`, plus one
+ * @param descriptors the number of each descriptor that init is born with
+ * @returns an ELF file
+ * @throws Error when a step names a result, descriptor or errno that does not exist
+ */
+export function compile(
+  steps: readonly Step[],
+  descriptors: ReadonlyMap<string, number>,
+): Uint8Array {
+  const most = MOST_BYTES_PER_STEP * (flatten(steps).length + FRAME_STEPS);
+  return new Compiler(new X86Machine(most), new Layout(descriptors)).program(steps);
+}
+
+class Compiler {
+  private readonly machine: Machine;
+  private readonly layout: Layout;
+  private readonly failed: Label;
+  private readonly known = new Set<string>();
+  private number = 0;
+
+  constructor(machine: Machine, layout: Layout) {
+    this.machine = machine;
+    this.layout = layout;
+    this.failed = machine.newLabel();
+  }
+
+  program(steps: readonly Step[]): Uint8Array {
+    this.mapProgress();
+    this.list(steps, []);
+    this.exit(EXIT_FAILED);
+    this.machine.bind(this.failed);
+    this.reportFailure();
+    return writeElf({ text: this.machine.finish(), ...this.layout.finish() });
+  }
+
+  private mapProgress(): void {
+    const page = this.layout.descriptor('progress');
+    const mapped = this.machine.newLabel();
+    this.raw('mmap', [PROGRESS_ADDRESS, PROGRESS.size, PROT_READ_WRITE, MAP_SHARED_FIXED, page, 0]);
+    this.machine.jumpIfSuccess(mapped);
+    this.exit(EXIT_FAILED);
+    this.machine.bind(mapped);
+  }
+
+  private list(steps: readonly Step[], handlers: readonly Handler[]): void {
+    for (const step of steps) this.step(step, handlers);
+  }
+
+  private step(step: Step, handlers: readonly Handler[]): void {
+    this.number += 1;
+    this.machine.storeConstant(PROGRESS_ADDRESS + PROGRESS.step, this.number);
+    if (step.kind === 'call') this.call(step, handlers);
+    else if (step.kind === 'report') this.report(step, handlers);
+    else if (step.kind === 'check') this.check(step, handlers);
+    else if (step.kind === 'first') this.first(step, handlers);
+    else if (step.kind === 'set') this.set(step.result, step.value);
+    else this.fork(handlers);
+  }
+
+  private call(step: CallStep, handlers: readonly Handler[]): void {
+    const { machine } = this;
+    const { tolerate, retry } = step;
+    const again = machine.newLabel();
+    const tolerated = machine.newLabel();
+    machine.bind(again);
+    this.raw(step.name, step.args);
+    if (handlers.length === 0 && tolerate === undefined && retry === undefined) {
+      machine.jumpIfError(this.failed);
+    } else {
+      const done = machine.newLabel();
+      machine.jumpIfSuccess(done);
+      for (const errno of tolerate ?? []) machine.jumpIfErrno(errnoCode(errno), tolerated);
+      for (const errno of retry ?? []) machine.jumpIfErrno(errnoCode(errno), again);
+      this.fail(handlers);
+      machine.bind(done);
+    }
+    if (step.result !== undefined) {
+      machine.storeResult(this.layout.resultAddress(step.result), 8);
+      this.known.add(step.result);
+    }
+    machine.bind(tolerated);
+  }
+
+  private report(step: ReportStep, handlers: readonly Handler[]): void {
+    const { machine, layout } = this;
+    const control = layout.descriptor('control');
+    const sent = machine.newLabel();
+    this.intoResult(step.value ?? 0);
+    machine.storeResult(layout.placeAddress(MESSAGE_PLACE) + MESSAGE.value, 8);
+    this.describeMessage(MESSAGE.report);
+    this.raw('sendmsg', [control, messageHeader(step.send ?? []), MSG.NOSIGNAL]);
+    machine.jumpIfSuccess(sent);
+    this.fail(handlers);
+    machine.bind(sent);
+    if (step.answer !== undefined) this.awaitAnswer(step.answer.into ?? ANSWER_PLACE, handlers);
+  }
+
+  private awaitAnswer(
+    into: { readonly place: string; readonly size: number },
+    handlers: readonly Handler[],
+  ): void {
+    const { machine, layout } = this;
+    const again = machine.newLabel();
+    const received = machine.newLabel();
+    const answered = machine.newLabel();
+    machine.bind(again);
+    this.raw('recvfrom', [layout.descriptor('control'), into, into.size, 0, 0, 0]);
+    machine.jumpIfSuccess(received);
+    machine.jumpIfErrno(errnoCode('EINTR'), again);
+    this.fail(handlers);
+    machine.bind(received);
+    // End of file: scow is gone, and whatever it set up with it. Nothing waits for init.
+    const gone = machine.newLabel();
+    machine.jumpIfZero(gone);
+    machine.jump(answered);
+    machine.bind(gone);
+    this.exit(EXIT_ABANDONED);
+    machine.bind(answered);
+  }
+
+  private check(step: CheckStep, handlers: readonly Handler[]): void {
+    const { machine, layout } = this;
+    const right = machine.newLabel();
+    const address = layout.placeAddress(step.at) + step.offset;
+    machine.jumpIfMemoryEquals(address, step.width, step.mask ?? -1, step.equals, right);
+    machine.setResult(-errnoCode(step.errno));
+    this.fail(handlers);
+    machine.bind(right);
+  }
+
+  private first(step: FirstStep, handlers: readonly Handler[]): void {
+    const { machine } = this;
+    const done = machine.newLabel();
+    const errnos = step.on.map(errnoCode);
+    for (const [i, list] of step.of.entries()) {
+      const next = machine.newLabel();
+      const last = i === step.of.length - 1;
+      this.list(list, last ? handlers : [{ errnos, next }, ...handlers]);
+      machine.jump(done);
+      machine.bind(next);
+    }
+    machine.bind(done);
+  }
+
+  private set(name: string, value: Value): void {
+    this.intoResult(value);
+    this.machine.storeResult(this.layout.resultAddress(name), 8);
+    this.known.add(name);
+  }
+
+  /**
+   * clone3 with the same memory layout for the child: it goes on at the next instruction. The
+   * kernel writes its PID into the progress page before the child runs, so that the child itself
+   * can tell it: nothing that it reports later overtakes that, and this process may die meanwhile.
+   */
+  private fork(handlers: readonly Handler[]): void {
+    const { machine } = this;
+    const forked = machine.newLabel();
+    const child = machine.newLabel();
+    const told = machine.newLabel();
+    this.raw('clone3', [FORK_ARGUMENTS, 64]);
+    machine.jumpIfSuccess(forked);
+    this.fail(handlers);
+    machine.bind(forked);
+    machine.jumpIfZero(child);
+    this.exit(EXIT_ABANDONED);
+    machine.bind(child);
+    machine.loadResult(PROGRESS_ADDRESS + PROGRESS.pid);
+    machine.storeResult(this.layout.placeAddress(MESSAGE_PLACE) + MESSAGE.value, 8);
+    this.describeMessage(MESSAGE.report);
+    this.raw('sendmsg', [this.layout.descriptor('control'), messageHeader([]), MSG.NOSIGNAL]);
+    machine.jumpIfSuccess(told);
+    this.fail(handlers);
+    machine.bind(told);
+  }
+
+  /** Goes to the list that follows on this error, or to the end of init. R holds -errno. */
+  private fail(handlers: readonly Handler[]): void {
+    if (handlers.length === 0) {
+      this.machine.jump(this.failed);
+      return;
+    }
+    for (const handler of handlers)
+      for (const errno of handler.errnos) this.machine.jumpIfErrno(errno, handler.next);
+    this.machine.jump(this.failed);
+  }
+
+  private reportFailure(): void {
+    const { machine, layout } = this;
+    const value = layout.placeAddress(MESSAGE_PLACE) + MESSAGE.value;
+    machine.storeErrno(PROGRESS_ADDRESS + PROGRESS.errno);
+    machine.storeErrno(value);
+    machine.storeConstant(value + 4, 0);
+    machine.storeConstant(layout.placeAddress(MESSAGE_PLACE) + MESSAGE.kind, MESSAGE.failure);
+    machine.loadResult(PROGRESS_ADDRESS + PROGRESS.step);
+    machine.storeResult(layout.placeAddress(MESSAGE_PLACE) + MESSAGE.step, 4);
+    this.raw('sendmsg', [layout.descriptor('control'), messageHeader([]), MSG.NOSIGNAL]);
+    this.exit(EXIT_FAILED);
+  }
+
+  private describeMessage(kind: number): void {
+    const message = this.layout.placeAddress(MESSAGE_PLACE);
+    this.machine.storeConstant(message + MESSAGE.kind, kind);
+    this.machine.storeConstant(message + MESSAGE.step, this.number);
+  }
+
+  private exit(status: number): void {
+    this.raw('exit_group', [status]);
+  }
+
+  /** Fills in what structures hold of earlier results, and makes the call. */
+  private raw(name: SyscallName, args: readonly Value[]): void {
+    const values: (number | bigint)[] = [];
+    const fixups: Fixup[] = [];
+    let loads = 0;
+    for (let i = 0; i < args.length; i++) {
+      const value = args[i] as Value;
+      if (typeof value === 'number') {
+        values[i] = value;
+      } else if (typeof value === 'object' && 'result' in value) {
+        values[i] = this.knownResult(value.result);
+        loads |= 1 << i;
+      } else {
+        values[i] = this.layout.constant(value, fixups);
+      }
+    }
+    if (fixups.length > 0) this.fillIn(fixups);
+    this.machine.systemCall(NUMBERS[name], values, loads);
+  }
+
+  /** R becomes the value. */
+  private intoResult(value: Value): void {
+    if (typeof value === 'object' && 'result' in value) {
+      this.machine.loadResult(this.knownResult(value.result));
+      return;
+    }
+    const fixups: Fixup[] = [];
+    const constant = this.layout.constant(value, fixups);
+    this.fillIn(fixups);
+    this.machine.setResult(constant);
+  }
+
+  /** Uses R. */
+  private fillIn(fixups: readonly Fixup[]): void {
+    for (let i = 0; i < fixups.length; i++) {
+      const { address, width, result } = fixups[i] as Fixup;
+      this.machine.loadResult(this.knownResult(result));
+      this.machine.storeResult(address, width);
+    }
+  }
+
+  private knownResult(name: string): number {
+    if (!this.known.has(name)) throw new Error(`no step before this one makes a result ${name}`);
+    return this.layout.resultAddress(name);
+  }
+}
+
+/** The msghdr of the one message that init sends, with descriptors as unix(7) wants them. */
+function messageHeader(send: readonly Value[]): Value {
+  const iovec = struct('iovec', ['iov_base', 8, MESSAGE_PLACE], ['iov_len', 8, MESSAGE.size]);
+  const control =
+    send.length === 0
+      ? 0
+      : struct(
+          'cmsghdr',
+          ['cmsg_len', 8, 16 + 4 * send.length],
+          ['cmsg_level', 4, SOL_SOCKET],
+          ['cmsg_type', 4, SCM_RIGHTS],
+          ...send.map((value, i) => [`fd${i}`, 4, value] as const),
+        );
+  return struct(
+    'msghdr',
+    ['msg_name', 8, 0],
+    ['msg_namelen', 8, 0],
+    ['msg_iov', 8, iovec],
+    ['msg_iovlen', 8, 1],
+    ['msg_control', 8, control],
+    ['msg_controllen', 8, send.length === 0 ? 0 : 16 + 8 * Math.ceil(send.length / 2)],
+    ['msg_flags', 8, 0],
+  );
+}

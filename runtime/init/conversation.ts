@@ -1,0 +1,72 @@
+import { receiveMessage, sendMessage } from '../linux/socket.ts';
+import { SyscallError } from '../linux/syscall.ts';
+import { flatten, type Step } from '../plan/step.ts';
+import { MESSAGE } from './protocol.ts';
+
+const MOST_DESCRIPTORS = 8;
+
+/** What init says. */
+export type InitMessage =
+  | {
+      readonly kind: 'report';
+      readonly step: Step;
+      readonly value: number;
+      readonly descriptors: readonly number[];
+    }
+  | { readonly kind: 'failure'; readonly step: Step; readonly errno: number }
+  /** The connection ended without a word: init was killed, or is the program by now. */
+  | { readonly kind: 'end' };
+
+/** scow's side of the talk with init. */
+export class Conversation {
+  private readonly control: number;
+  private readonly steps: readonly Step[];
+
+  /**
+   * @param control scow's end of the socket pair
+   * @param steps the plan's steps, as they were compiled
+   */
+  constructor(control: number, steps: readonly Step[]) {
+    this.control = control;
+    this.steps = flatten(steps);
+  }
+
+  /** Waits for init's next message. */
+  next(): InitMessage {
+    const message = receiveMessage(this.control, MESSAGE.size, MOST_DESCRIPTORS);
+    if (message === undefined) return { kind: 'end' };
+    const view = new DataView(
+      message.bytes.buffer,
+      message.bytes.byteOffset,
+      message.bytes.byteLength,
+    );
+    const step = this.step(view.getUint32(MESSAGE.step, true));
+    const value = Number(view.getBigInt64(MESSAGE.value, true));
+    if (view.getUint32(MESSAGE.kind, true) === MESSAGE.failure)
+      return { kind: 'failure', step, errno: value };
+    return { kind: 'report', step, value, descriptors: message.descriptors };
+  }
+
+  /**
+   * Lets init go on.
+   *
+   * @param bytes what the step that waits wants to know
+   * @returns false when init is dead: the next message is the end then
+   */
+  answer(bytes: Uint8Array = Uint8Array.of(1)): boolean {
+    try {
+      sendMessage(this.control, bytes);
+      return true;
+    } catch (error) {
+      if (error instanceof SyscallError && error.code === 'EPIPE') return false;
+      throw error;
+    }
+  }
+
+  /** The step with a number. */
+  step(number: number): Step {
+    const step = this.steps[number - 1];
+    if (step === undefined) throw new Error(`init is at step ${number}, which does not exist`);
+    return step;
+  }
+}

@@ -1,0 +1,137 @@
+import { CLONE, CLOSE_RANGE_CLOEXEC, F, O } from '../linux/constants.ts';
+import { port } from '../linux/port.ts';
+import { type Call, SyscallError, spawn, syscall, writeWord } from '../linux/syscall.ts';
+import { programFile } from './program-file.ts';
+
+const SIGCHLD = 17;
+const STREAMS = [0, 1, 2];
+const AT_EMPTY_PATH = 0x1000;
+const ALL_DESCRIPTORS = 0xffffffff;
+
+/**
+ * Where things are in the block of memory that kernel and child use. It is one block, kept until
+ * the child is gone from it: an engine would free the parts that nothing in JavaScript names.
+ */
+const MEMORY = {
+  /** `struct clone_args`, clone(2). */
+  cloneArgs: 0,
+  cloneArgsSize: 88,
+  pidfd: 88,
+  argv: 96,
+  environment: 112,
+  name: 120,
+  stack: 136,
+  stackSize: 16 * 1024,
+  size: 136 + 16 * 1024,
+} as const;
+
+export interface Launch {
+  /** The ELF file that becomes init. */
+  readonly program: Uint8Array;
+  /** Descriptors of scow in the order of their numbers in init, from `firstDescriptor` on. */
+  readonly descriptors: readonly number[];
+  readonly firstDescriptor: number;
+  /** Descriptors below `firstDescriptor` that init inherits, besides the standard streams. */
+  readonly preserved: readonly number[];
+  /** Namespaces that init is born in. */
+  readonly namespaces: number;
+  /** Descriptor of the cgroup that init is born in. */
+  readonly cgroup?: number | undefined;
+}
+
+/**
+ * Starts init: clone3(2) of a child that shares this process's memory until it executes the
+ * program, out of a file that nobody can change. Nothing but the standard streams, the
+ * preserved descriptors and those listed is open in it; every signal is blocked.
+ *
+ * A child that is killed before it executes the program is returned like any other: whoever
+ * waits for its first message learns of it.
+ *
+ * @returns its PID in this process's namespace and a pidfd
+ * @throws SyscallError of clone3, or of the child's call that failed
+ * @throws Error when the system forbids a program without a path
+ */
+export function launch(options: Launch): { pid: number; pidfd: number } {
+  const { firstDescriptor } = options;
+  const last = firstDescriptor + options.descriptors.length;
+  const sources: number[] = [];
+  try {
+    const program = programFile(options.program);
+    sources.push(program);
+    // Out of the way of the numbers that they will have.
+    for (const fd of [...options.descriptors, program])
+      sources.push(syscall('fcntl', fd, F.DUPFD_CLOEXEC, last + 1));
+    return start(options, sources.slice(1));
+  } finally {
+    for (const fd of sources) syscall('close', fd);
+  }
+}
+
+/** @param sources the child's descriptors, and its program as the last */
+function start(options: Launch, sources: readonly number[]): { pid: number; pidfd: number } {
+  const memory = new DataView(new ArrayBuffer(MEMORY.size));
+  const block = new Uint8Array(memory.buffer);
+  const address = port().addressOf(block);
+  writeCloneArguments(memory, address, options);
+  const calls = childCalls(memory, address, sources, options);
+  const { pid, results } = spawn(block.subarray(0, MEMORY.cloneArgsSize), calls);
+  if (pid < 0) throw new SyscallError('clone3', [options.namespaces], -pid);
+  const pidfd = memory.getInt32(MEMORY.pidfd, true);
+  const failure = failureOf(calls, results);
+  if (failure === undefined) return { pid, pidfd };
+  syscall('wait4', pid, 0, 0, 0);
+  syscall('close', pidfd);
+  throw failure;
+}
+
+/** The child's list ended at the call that failed; the program itself says nothing here. */
+function failureOf(calls: readonly Call[], results: readonly number[]): SyscallError | undefined {
+  const last = calls[results.length - 1];
+  const value = results.at(-1);
+  if (last === undefined || value === undefined) return undefined;
+  return last.stopOnError && value < 0 ? new SyscallError(last.name, last.args, -value) : undefined;
+}
+
+function childCalls(
+  memory: DataView,
+  address: number,
+  sources: readonly number[],
+  { firstDescriptor: first, preserved }: Launch,
+): Call[] {
+  const program = first + sources.length - 1;
+  Buffer.from(memory.buffer).write('scow-init', MEMORY.name);
+  writeWord(memory, MEMORY.argv, address + MEMORY.name);
+  const [argv, environment] = [address + MEMORY.argv, address + MEMORY.environment];
+  return [
+    { name: 'close_range', args: [STREAMS.length, first - 1, CLOSE_RANGE_CLOEXEC] },
+    // The engines mark what their caller handed down close-on-exec. What is not open stays so.
+    ...[...STREAMS, ...preserved].map((fd): Call => ({ name: 'fcntl', args: [fd, F.SETFD, 0] })),
+    ...sources.map(
+      (source, i): Call => ({
+        name: 'dup3',
+        args: [source, first + i, first + i === program ? O.CLOEXEC : 0],
+        stopOnError: true,
+      }),
+    ),
+    { name: 'close_range', args: [program + 1, ALL_DESCRIPTORS, 0], stopOnError: true },
+    {
+      name: 'execveat',
+      args: [program, '', argv, environment, AT_EMPTY_PATH],
+      stopOnError: true,
+    },
+  ];
+}
+
+function writeCloneArguments(memory: DataView, address: number, options: Launch): void {
+  const into = options.cgroup === undefined ? 0 : CLONE.INTO_CGROUP;
+  const flags =
+    options.namespaces + into + CLONE.VM + CLONE.VFORK + CLONE.PIDFD + CLONE.CLEAR_SIGHAND;
+  const word = (offset: number, value: number) =>
+    writeWord(memory, MEMORY.cloneArgs + offset, value);
+  word(0, flags);
+  word(8, address + MEMORY.pidfd);
+  word(32, SIGCHLD);
+  word(40, address + MEMORY.stack);
+  word(48, MEMORY.stackSize);
+  word(80, options.cgroup ?? 0);
+}

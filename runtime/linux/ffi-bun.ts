@@ -1,0 +1,28 @@
+import { CFunction, dlopen, FFIType, type Pointer, ptr, toArrayBuffer } from 'bun:ffi';
+import type { Port } from './port.ts';
+
+/** Opens the port under Bun, through the engine's own bun:ffi. */
+export function openBunPort(): Port {
+  const word = FFIType.i64_fast;
+  const libc = dlopen('libc.so.6', {
+    syscall: { args: [word, word, word, word, word, word, word], returns: word },
+  });
+  const callable = new Map<number, (argument: number) => void>();
+  return {
+    addressOf: (bytes) => (bytes.byteLength === 0 ? 0 : Number(ptr(bytes))),
+    memory: (address, length) => new Uint8Array(toArrayBuffer(address as Pointer, 0, length)),
+    libcSyscall: (nr, ...args) => Number(libc.symbols.syscall(nr, ...args)),
+    invoke(code, argument) {
+      let call = callable.get(code);
+      if (call === undefined) {
+        call = CFunction({
+          ptr: code as Pointer,
+          args: [word],
+          returns: FFIType.void,
+        }) as unknown as (argument: number) => void;
+        callable.set(code, call);
+      }
+      call(argument);
+    },
+  };
+}

@@ -1,0 +1,206 @@
+import { errnoName, explainErrno } from './errno.ts';
+import { NUMBERS, type SyscallName } from './numbers.ts';
+import { port } from './port.ts';
+import { assembleStubs, RECORD, SPAWN, STOP_ON_ERROR, TABLE } from './x86-64/stubs.ts';
+
+export type { SyscallName };
+
+/**
+ * An argument of a system call: an integer; a path or name (passed as a
+ * NUL-terminated UTF-8 string); the address of a buffer; or the result of an earlier
+ * call of the same batch.
+ */
+export type Argument = number | bigint | string | Uint8Array | ResultOf;
+
+/** Stands for the result of call number `index` of the same batch. */
+export interface ResultOf {
+  readonly resultOf: number;
+}
+
+/** One call of a batch. */
+export interface Call {
+  readonly name: SyscallName;
+  readonly args: readonly Argument[];
+  /** Skip the rest of the batch when this call fails. */
+  readonly stopOnError?: boolean;
+}
+
+/** A system call that failed, with what it was asked to do. */
+export class SyscallError extends Error {
+  readonly syscall: SyscallName;
+  readonly args: readonly Argument[];
+  /** The errno value, positive. */
+  readonly errno: number;
+  /** The errno's name, as Node's own errors have it. */
+  readonly code: string;
+
+  constructor(syscall: SyscallName, args: readonly Argument[], errno: number) {
+    super(`${syscall}(${args.map(describe).join(', ')}): ${explainErrno(errno)}`);
+    this.name = 'SyscallError';
+    this.syscall = syscall;
+    this.args = args;
+    this.errno = errno;
+    this.code = errnoName(errno);
+  }
+}
+
+function describe(argument: Argument): string {
+  if (typeof argument === 'string') return JSON.stringify(argument);
+  if (typeof argument === 'number' || typeof argument === 'bigint') return String(argument);
+  if (argument instanceof Uint8Array) return `<${argument.byteLength} bytes>`;
+  return `<result ${argument.resultOf}>`;
+}
+
+/** Encodes a path or name for the kernel. @throws Error for a string that contains NUL */
+export function cString(text: string): Buffer {
+  if (text.includes('\0')) throw new Error(`${JSON.stringify(text)} contains a NUL byte`);
+  return Buffer.from(`${text}\0`);
+}
+
+interface Native {
+  batch: number;
+  spawn: number;
+}
+
+let native: Native | undefined;
+
+const PROT_READ = 1;
+const PROT_WRITE = 2;
+const PROT_EXEC = 4;
+const MAP_PRIVATE = 2;
+const MAP_ANONYMOUS = 0x20;
+
+/** Maps the stubs into memory: written first, then made executable, never both. */
+function stubs(): Native {
+  if (native === undefined) {
+    const { code, batch, spawn } = assembleStubs();
+    const { libcSyscall, memory } = port();
+    const page = libcSyscall(
+      NUMBERS.mmap,
+      0,
+      code.byteLength,
+      PROT_READ | PROT_WRITE,
+      MAP_PRIVATE | MAP_ANONYMOUS,
+      -1,
+      0,
+    );
+    if (page < 0) throw new Error('cannot map a page for the system call stubs');
+    memory(page, code.byteLength).set(code);
+    if (libcSyscall(NUMBERS.mprotect, page, code.byteLength, PROT_READ | PROT_EXEC, 0, 0, 0) < 0)
+      throw new Error('cannot make the page of system call stubs executable');
+    native = { batch: page + batch, spawn: page + spawn };
+  }
+  return native;
+}
+
+/** Writes a 64-bit word, in two's complement when negative. */
+export function writeWord(bytes: DataView, offset: number, value: number | bigint): void {
+  if (typeof value === 'bigint') {
+    bytes.setBigUint64(offset, BigInt.asUintN(64, value), true);
+  } else {
+    bytes.setUint32(offset, value >>> 0, true);
+    bytes.setUint32(offset + 4, Math.floor(value / 2 ** 32) >>> 0, true);
+  }
+}
+
+/** Reads a signed 64-bit word as a number (exact within ±2^53). */
+export function readWord(bytes: DataView, offset: number): number {
+  return bytes.getInt32(offset + 4, true) * 2 ** 32 + bytes.getUint32(offset, true);
+}
+
+/** A batch table ready to be run, and the buffers that its words point at. */
+export interface EncodedTable {
+  readonly bytes: DataView;
+  readonly address: number;
+  readonly keep: readonly Uint8Array[];
+}
+
+/** Lays a list of calls out as the table that the batch stub runs. */
+export function encodeTable(calls: readonly Call[]): EncodedTable {
+  const buffer = new Uint8Array(TABLE.records + RECORD.size * calls.length);
+  const bytes = new DataView(buffer.buffer);
+  const keep: Uint8Array[] = [buffer];
+  const address = port().addressOf(buffer);
+  writeWord(bytes, TABLE.count, calls.length);
+  for (const [i, call] of calls.entries()) {
+    const record = TABLE.records + RECORD.size * i;
+    let flags = call.stopOnError ? STOP_ON_ERROR : 0;
+    writeWord(bytes, record + RECORD.nr, NUMBERS[call.name]);
+    for (const [j, argument] of call.args.entries()) {
+      let word: number | bigint;
+      if (typeof argument === 'number' || typeof argument === 'bigint') {
+        word = argument;
+      } else if (typeof argument === 'object' && 'resultOf' in argument) {
+        word = address + TABLE.records + RECORD.size * argument.resultOf + RECORD.result;
+        flags |= 1 << j;
+      } else {
+        const pointed = typeof argument === 'string' ? cString(argument) : argument;
+        keep.push(pointed);
+        word = port().addressOf(pointed);
+      }
+      writeWord(bytes, record + RECORD.args + 8 * j, word);
+    }
+    writeWord(bytes, record + RECORD.flags, flags);
+  }
+  return { bytes, address, keep };
+}
+
+/** The results of a table that was run: one number per call that was made. */
+export function tableResults(table: EncodedTable): number[] {
+  const done = readWord(table.bytes, TABLE.done);
+  return Array.from({ length: done }, (_, i) =>
+    readWord(table.bytes, TABLE.records + RECORD.size * i + RECORD.result),
+  );
+}
+
+/**
+ * Makes many system calls through one call into native code.
+ *
+ * @returns the kernel's results in order, `-errno` for a failed one; shorter than
+ *   `calls` when a call with `stopOnError` failed
+ */
+export function batch(calls: readonly Call[]): number[] {
+  const table = encodeTable(calls);
+  port().invoke(stubs().batch, table.address);
+  return tableResults(table);
+}
+
+/** Makes one system call and returns the kernel's own result, `-errno` on failure. */
+export function trySyscall(name: SyscallName, ...args: readonly Argument[]): number {
+  return batch([{ name, args }])[0] as number;
+}
+
+/**
+ * Makes one system call.
+ *
+ * @returns the kernel's result
+ * @throws SyscallError when it fails
+ */
+export function syscall(name: SyscallName, ...args: readonly Argument[]): number {
+  const result = trySyscall(name, ...args);
+  if (result < 0) throw new SyscallError(name, args, -result);
+  return result;
+}
+
+/**
+ * Runs clone3 with every signal blocked; the child runs `child` on the stack named in
+ * `cloneArgs`, and exits with status 127 when its list ends.
+ *
+ * @param cloneArgs the kernel's `struct clone_args`, clone(2)
+ * @param child calls for the child; with CLONE_VM their results are visible in `results`
+ * @returns the child's PID or `-errno`, and the results of the child's calls
+ */
+export function spawn(
+  cloneArgs: Uint8Array,
+  child: readonly Call[],
+): { pid: number; results: number[] } {
+  const table = encodeTable(child);
+  const buffer = new Uint8Array(SPAWN.size);
+  const view = new DataView(buffer.buffer);
+  writeWord(view, SPAWN.cloneArgs, port().addressOf(cloneArgs));
+  writeWord(view, SPAWN.cloneArgsSize, cloneArgs.byteLength);
+  writeWord(view, SPAWN.childTable, table.address);
+  writeWord(view, SPAWN.fullMask, -1n);
+  port().invoke(stubs().spawn, port().addressOf(buffer));
+  return { pid: readWord(view, SPAWN.result), results: tableResults(table) };
+}

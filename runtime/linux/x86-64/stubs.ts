@@ -1,0 +1,122 @@
+import { Assembler, at, CC, R } from './assembler.ts';
+
+/** Where each stub starts inside the code page. */
+export interface Stubs {
+  readonly code: Uint8Array;
+  readonly batch: number;
+  readonly spawn: number;
+}
+
+/** Layout of a batch table (see ../batch.ts): a header, then records of 8-byte words. */
+export const TABLE = { count: 0, done: 8, records: 16 } as const;
+export const RECORD = { nr: 0, args: 8, result: 56, flags: 64, size: 72 } as const;
+/** Flag bits 0 to 5: argument i is the address of a word that holds its value. */
+export const STOP_ON_ERROR = 0x100;
+
+/** Layout of spawn's argument. The masks are the kernel's 64-bit signal sets. */
+export const SPAWN = {
+  cloneArgs: 0,
+  cloneArgsSize: 8,
+  childTable: 16,
+  result: 24,
+  savedMask: 32,
+  fullMask: 40,
+  size: 48,
+} as const;
+
+const SYS_rt_sigprocmask = 14;
+const SYS_exit_group = 231;
+const SYS_clone3 = 435;
+const SIG_SETMASK = 2;
+const ARGUMENTS = [R.rdi, R.rsi, R.rdx, R.r10, R.r8, R.r9] as const;
+const SAVED = [R.rbx, R.r12, R.r13, R.r14, R.r15] as const;
+
+/**
+ * Assembles the stubs: `batch(table)` runs a table of system calls, and `spawn(args)`
+ * blocks every signal, calls clone3, lets the child run a table of its own on its own
+ * stack (whose last record is an exec), and restores the caller's mask.
+ */
+export function assembleStubs(): Stubs {
+  const asm = new Assembler();
+  const run = asm.newLabel();
+
+  const batch = asm.size;
+  for (const register of SAVED) asm.push(register);
+  asm.move(R.rbx, R.rdi);
+  asm.call(run);
+  for (const register of SAVED.toReversed()) asm.pop(register);
+  asm.return();
+
+  const spawn = asm.size;
+  assembleSpawn(asm, run);
+
+  asm.bind(run);
+  assembleRun(asm);
+  return { code: asm.finish(), batch, spawn };
+}
+
+function assembleSpawn(asm: Assembler, run: ReturnType<Assembler['newLabel']>): void {
+  const child = asm.newLabel();
+  const setMask = (mask: number, old?: number) => {
+    asm.moveConstant(R.rdi, SIG_SETMASK);
+    asm.address(R.rsi, at(R.rbx, mask));
+    if (old === undefined) asm.moveConstant(R.rdx, 0);
+    else asm.address(R.rdx, at(R.rbx, old));
+    asm.moveConstant(R.r10, 8);
+    asm.moveConstant(R.rax, SYS_rt_sigprocmask);
+    asm.syscall();
+  };
+  for (const register of SAVED) asm.push(register);
+  asm.move(R.rbx, R.rdi);
+  setMask(SPAWN.fullMask, SPAWN.savedMask);
+  asm.load(R.rdi, at(R.rbx, SPAWN.cloneArgs));
+  asm.load(R.rsi, at(R.rbx, SPAWN.cloneArgsSize));
+  asm.moveConstant(R.rax, SYS_clone3);
+  asm.syscall();
+  asm.compare(R.rax, 0);
+  asm.jumpIf(CC.equal, child);
+  asm.store(at(R.rbx, SPAWN.result), R.rax);
+  setMask(SPAWN.savedMask);
+  for (const register of SAVED.toReversed()) asm.pop(register);
+  asm.return();
+
+  asm.bind(child);
+  asm.load(R.rbx, at(R.rbx, SPAWN.childTable));
+  asm.call(run);
+  asm.moveConstant(R.rdi, 127);
+  asm.moveConstant(R.rax, SYS_exit_group);
+  asm.syscall();
+}
+
+/** The loop over a table whose address is in rbx. */
+function assembleRun(asm: Assembler): void {
+  const loop = asm.newLabel();
+  const done = asm.newLabel();
+  asm.load(R.r12, at(R.rbx, TABLE.count));
+  asm.moveConstant(R.r13, 0);
+  asm.address(R.r14, at(R.rbx, TABLE.records));
+  asm.bind(loop);
+  asm.compareRegisters(R.r13, R.r12);
+  asm.jumpIf(CC.aboveOrEqual, done);
+  asm.load(R.r15, at(R.r14, RECORD.flags));
+  for (const [i, register] of ARGUMENTS.entries()) {
+    const value = asm.newLabel();
+    asm.load(register, at(R.r14, RECORD.args + 8 * i));
+    asm.test32(R.r15, 1 << i);
+    asm.jumpIf(CC.equal, value);
+    asm.load(register, at(register));
+    asm.bind(value);
+  }
+  asm.load(R.rax, at(R.r14, RECORD.nr));
+  asm.syscall();
+  asm.store(at(R.r14, RECORD.result), R.rax);
+  asm.add(R.r13, 1);
+  asm.store(at(R.rbx, TABLE.done), R.r13);
+  asm.add(R.r14, RECORD.size);
+  asm.test32(R.r15, STOP_ON_ERROR);
+  asm.jumpIf(CC.equal, loop);
+  asm.compare(R.rax, -4095);
+  asm.jumpIf(CC.below, loop);
+  asm.bind(done);
+  asm.return();
+}

@@ -1,0 +1,165 @@
+import type { Process, RuntimeConfig } from '../../schemas/runtime-config.ts';
+import { PR } from '../linux/constants.ts';
+import { credentials } from './credentials.ts';
+import { devices } from './devices.ts';
+import type { Facts, PlanOptions } from './facts.ts';
+import { masks } from './masks.ts';
+import { Mounts } from './mounts.ts';
+import { Namespaces, namespaceContent } from './namespaces.ts';
+import type { DescriptorRequest, Plan } from './plan.ts';
+import {
+  checkDirectory,
+  enterDirectory,
+  findProgram,
+  HOME,
+  needsHome,
+  processAttributes,
+  startProgram,
+} from './program.ts';
+import { enterRoot, mountRoot, rootDescriptors } from './rootfs.ts';
+import { call, flags, place, type Step, type Value } from './step.ts';
+import { sysctls } from './sysctl.ts';
+import { openTarget, ROOT } from './targets.ts';
+import { MASTER, openTerminal, ownStreams, useTerminal } from './terminal.ts';
+
+const KEYCTL_JOIN_SESSION_KEYRING = 1;
+
+/**
+ * Turns a container's configuration into everything that init will do, in order.
+ *
+ * @param config a valid config.json
+ * @throws Error in one line for what no plan can be made of
+ */
+export function planContainer(config: RuntimeConfig, facts: Facts, options: PlanOptions): Plan {
+  const { process } = config;
+  if (process === undefined) throw new Error('there is no process to run  [/process]');
+  const namespaces = new Namespaces(config, facts);
+  if (!namespaces.has('mount'))
+    throw new Error(
+      'a mount namespace is missing: the container would change the mounts of the host  [/linux/namespaces]',
+    );
+  const mounts = new Mounts(config, facts, options, namespaces);
+  const steps = [
+    ...begin(facts, options),
+    ...(options.awaitCgroup ? [JOIN_CGROUP] : []),
+    ...namespaces.steps(),
+    ...namespaceContent(config, namespaces),
+    ...sysctls(config),
+    ...mountRoot(facts),
+    ...mounts.steps,
+    ...devices(config, facts, namespaces),
+    ...openTerminal(process),
+    makeDirectory(process, facts),
+    ...mounts.lateSteps,
+    meet(process),
+    ...masks(config),
+    ...enterRoot(config, options, namespaces),
+    ...useTerminal(process),
+    ...ownStreams(process),
+    ...become(config, process, facts, options),
+    ...findProgram(process),
+    ...startProgram(process, options),
+  ];
+  return {
+    cloneFlags: namespaces.cloneFlags,
+    firstDescriptor: 3 + options.preserveFds,
+    preserved: options.preserved,
+    descriptors: [
+      ...OWN_DESCRIPTORS,
+      ...namespaces.descriptors(),
+      ...rootDescriptors(facts),
+      ...mounts.descriptors,
+    ],
+    steps,
+  };
+}
+
+const OWN_DESCRIPTORS: readonly DescriptorRequest[] = [
+  { name: 'control', source: { kind: 'control' }, pointer: '' },
+  { name: 'progress', source: { kind: 'progress' }, pointer: '' },
+  { name: 'fifo', source: { kind: 'fifo' }, pointer: '' },
+];
+
+const JOIN_CGROUP: Step = {
+  kind: 'report',
+  point: 'cgroup',
+  answer: {},
+  pointer: '/linux/cgroupsPath',
+  why: 'be moved into the cgroup',
+};
+
+function begin(facts: Facts, options: PlanOptions): Step[] {
+  const origin = { pointer: '', why: 'set init up' };
+  const steps: Step[] = [
+    call('prctl', [flags('PR', PR, 'SET_NAME'), 'scow:[init]', 0, 0, 0], origin),
+    call('umask', [0], origin),
+    ...defaultSignals(facts),
+  ];
+  if (!options.noNewKeyring)
+    steps.push(
+      call('keyctl', [KEYCTL_JOIN_SESSION_KEYRING, `_ses.${options.id}`, 0, 0, 0], {
+        pointer: '',
+        why: 'make a session keyring (--no-new-keyring does without)',
+        tolerate: ['ENOSYS'],
+      }),
+    );
+  return steps;
+}
+
+/** As runc and crun do: many images name a working directory that no layer has. */
+function makeDirectory(process: Process, facts: Facts): Step {
+  const resolved = facts.destinations.get(process.cwd)?.resolved ?? process.cwd;
+  return openTarget({ path: process.cwd, resolved, type: 'directory' }, 'directory', {
+    pointer: '/process/cwd',
+    why: `find or make the working directory ${process.cwd}`,
+  });
+}
+
+/** A zeroed `struct sigaction` is SIG_DFL without flags, sigaction(2). */
+const SIGACTION = place('sigaction', 32);
+
+/** An ignored signal stays ignored over an exec, while handlers are gone since clone3. */
+function defaultSignals(facts: Facts): Step[] {
+  return facts.ignoredSignals.map((signal) =>
+    call('rt_sigaction', [signal, SIGACTION, 0, 8], {
+      pointer: '',
+      why: `give signal ${signal} its default action`,
+    }),
+  );
+}
+
+/** The container's file system is complete: scow reads from it what only it can tell. */
+function meet(process: Process): Step {
+  const send: Value[] = process.terminal ? [ROOT, MASTER] : [ROOT];
+  const answer = needsHome(process) ? { into: HOME } : {};
+  return {
+    kind: 'report',
+    point: 'mounted',
+    send,
+    answer,
+    pointer: '',
+    why: 'hand the root filesystem over',
+  };
+}
+
+function become(
+  config: RuntimeConfig,
+  process: Process,
+  facts: Facts,
+  options: PlanOptions,
+): Step[] {
+  return [
+    ...(process.noNewPrivileges
+      ? [
+          call('prctl', [flags('PR', PR, 'SET_NO_NEW_PRIVS'), 1, 0, 0, 0], {
+            pointer: '/process/noNewPrivileges',
+            why: 'forbid new privileges',
+          }),
+        ]
+      : []),
+    ...enterDirectory(process),
+    ...credentials(config, process, facts),
+    ...checkDirectory(process),
+    ...processAttributes(process, facts, options),
+  ];
+}

@@ -1,0 +1,119 @@
+import type { Process, RuntimeConfig } from '../../schemas/runtime-config.ts';
+import { PR, PR_CAP_AMBIENT } from '../linux/constants.ts';
+import { capabilityNumber } from './capabilities.ts';
+import type { Facts } from './facts.ts';
+import { call, flags, type Step, struct, type Value } from './step.ts';
+
+const USER = '/process/user';
+const CAPABILITIES = '/process/capabilities';
+const LINUX_CAPABILITY_VERSION_3 = 0x20080522;
+
+/**
+ * The identity of the process: bounding set, groups, IDs, the other capability sets, in the
+ * order in which each still has the privilege that it needs (capabilities(7)).
+ */
+export function credentials(config: RuntimeConfig, process: Process, facts: Facts): Step[] {
+  const keep = (on: 0 | 1) =>
+    call('prctl', [flags('PR', PR, 'SET_KEEPCAPS'), on, 0, 0, 0], {
+      pointer: CAPABILITIES,
+      why: 'keep capabilities while the user changes',
+    });
+  return [
+    ...boundingSet(process, facts),
+    keep(1),
+    ...groups(config, process),
+    ...ids(process),
+    keep(0),
+    ...capabilitySets(process),
+  ];
+}
+
+function boundingSet(process: Process, facts: Facts): Step[] {
+  const kept = new Set((process.capabilities?.bounding ?? []).map(capabilityNumber));
+  const dropped = Array.from({ length: facts.lastCapability + 1 }, (_, i) => i).filter(
+    (number) => !kept.has(number),
+  );
+  return dropped.map((number) =>
+    call('prctl', [flags('PR', PR, 'CAPBSET_DROP'), number, 0, 0, 0], {
+      pointer: `${CAPABILITIES}/bounding`,
+      why: `drop capability ${number} from the bounding set`,
+    }),
+  );
+}
+
+/**
+ * Without additional groups the list is emptied. Where the user namespace forbids setgroups(2)
+ * (user_namespaces(7)), an ordinary user keeps their own, which the container cannot use.
+ */
+function groups(config: RuntimeConfig, process: Process): Step[] {
+  const gids = process.user.additionalGids ?? [];
+  const list = struct('gids', ...gids.map((gid, i) => [String(i), 4, gid] as const));
+  const inUserNamespace = config.linux?.namespaces?.some(({ type }) => type === 'user') ?? false;
+  return [
+    call('setgroups', [gids.length, gids.length === 0 ? 0 : list], {
+      pointer: `${USER}/additionalGids`,
+      why: 'set the additional groups',
+      ...(inUserNamespace && gids.length === 0 ? { tolerate: ['EPERM'] } : {}),
+    }),
+  ];
+}
+
+function ids({ user }: Process): Step[] {
+  return [
+    call('setresgid', [user.gid, user.gid, user.gid], {
+      pointer: `${USER}/gid`,
+      why: `become group ${user.gid}`,
+    }),
+    call('setresuid', [user.uid, user.uid, user.uid], {
+      pointer: `${USER}/uid`,
+      why: `become user ${user.uid}`,
+    }),
+  ];
+}
+
+/** Ambient capabilities are raised last: each must be permitted and inheritable by then. */
+function capabilitySets(process: Process): Step[] {
+  const { effective, permitted, inheritable, ambient } = process.capabilities ?? {};
+  const [e, p, i] = [bits(effective), bits(permitted), bits(inheritable)];
+  const header = struct('cap_header', ['version', 4, LINUX_CAPABILITY_VERSION_3], ['pid', 4, 0]);
+  const data = struct(
+    'cap_data',
+    ...[0n, 32n].flatMap((shift) =>
+      [['effective', e] as const, ['permitted', p] as const, ['inheritable', i] as const].map(
+        ([name, set]) => [name, 4, Number((set >> shift) & 0xffffffffn)] as const,
+      ),
+    ),
+  );
+  return [
+    call('capset', [header, data], {
+      pointer: CAPABILITIES,
+      why: 'set the effective, permitted and inheritable capabilities',
+    }),
+    call('prctl', ambientArgs('CLEAR_ALL', 0), {
+      pointer: `${CAPABILITIES}/ambient`,
+      why: 'clear the ambient capabilities',
+    }),
+    ...(ambient ?? []).map((name, index) =>
+      call('prctl', ambientArgs('RAISE', capabilityNumber(name)), {
+        pointer: `${CAPABILITIES}/ambient/${index}`,
+        why: `make ${name} ambient`,
+        // It isn't permitted and inheritable too: older versions of «runc spec» write that.
+        tolerate: ['EPERM'],
+      }),
+    ),
+  ];
+}
+
+function ambientArgs(what: keyof typeof PR_CAP_AMBIENT, capability: number): Value[] {
+  return [
+    flags('PR', PR, 'CAP_AMBIENT'),
+    flags('PR_CAP_AMBIENT', PR_CAP_AMBIENT, what),
+    capability,
+    0,
+    0,
+  ];
+}
+
+function bits(names: readonly string[] | undefined): bigint {
+  return (names ?? []).reduce((set, name) => set | (1n << BigInt(capabilityNumber(name))), 0n);
+}

@@ -1,0 +1,103 @@
+import type { RuntimeConfig } from '../../schemas/runtime-config.ts';
+import { AT, FSCONFIG, MNT_DETACH, O, S } from '../linux/constants.ts';
+import { isDevice } from './devices.ts';
+import { attributes } from './mount-options.ts';
+import { call, flags, type Origin, result, type Step } from './step.ts';
+import { attach, cloneTree, openInRoot, setAttributes } from './targets.ts';
+
+const DIRECTORY = flags('O', O, 'PATH', 'DIRECTORY');
+const ANY = flags('O', O, 'PATH');
+
+/** Makes paths of the container read-only, and hides others (config-linux.md). */
+export function masks(config: RuntimeConfig): Step[] {
+  return [
+    ...(config.linux?.readonlyPaths ?? []).map((path, i) =>
+      readOnly(path, { pointer: `/linux/readonlyPaths/${i}`, why: `make ${path} read-only` }),
+    ),
+    ...hidden(config.linux?.maskedPaths ?? []),
+  ];
+}
+
+/** A path that does not exist needs nothing. */
+function ifPresent(steps: readonly Step[], origin: Origin): Step {
+  return { kind: 'first', of: [steps, []], on: ['ENOENT'], ...origin };
+}
+
+function readOnly(path: string, origin: Origin): Step {
+  return ifPresent(
+    [
+      openInRoot(path, ANY, { ...origin, result: 'target' }),
+      cloneTree(result('target'), '', true, { ...origin, result: 'copy' }),
+      setAttributes(result('copy'), { set: attributes(['RDONLY']) }, origin),
+      attach(result('copy'), result('target'), origin),
+    ],
+    origin,
+  );
+}
+
+/** Files are covered with /dev/null of the host, directories with one empty tmpfs. */
+function hidden(paths: readonly string[]): Step[] {
+  if (paths.length === 0) return [];
+  const null_ = result('null');
+  const prepare = { pointer: '/linux/maskedPaths', why: 'open the /dev/null of the host' };
+  return [
+    call('openat', [AT.FDCWD, '/dev/null', flags('O', O, 'PATH', 'NOFOLLOW', 'CLOEXEC')], {
+      ...prepare,
+      result: 'null',
+    }),
+    ...isDevice(null_, '', { mode: S.IFCHR, major: 1, minor: 3 }, prepare),
+    ...emptyDirectory(),
+    ...paths.map((path, i) => {
+      const origin = { pointer: `/linux/maskedPaths/${i}`, why: `hide ${path}` };
+      const directory = [
+        openInRoot(path, DIRECTORY, { ...origin, result: 'target' }),
+        cover(result('empty'), origin),
+      ];
+      const file = [openInRoot(path, ANY, { ...origin, result: 'target' }), cover(null_, origin)];
+      return {
+        kind: 'first',
+        of: [directory.flat(), file.flat(), []],
+        on: ['ENOENT', 'ENOTDIR'],
+        ...origin,
+      } as const;
+    }),
+    // The copies stay; the original must not lie on the root filesystem.
+    call('fchdir', [result('empty')], prepare),
+    call('umount2', ['.', { flags: MNT_DETACH, text: 'MNT_DETACH' }], prepare),
+  ];
+}
+
+function cover(by: ReturnType<typeof result>, origin: Origin): Step[] {
+  return [
+    cloneTree(by, '', false, { ...origin, result: 'copy' }),
+    attach(result('copy'), result('target'), origin),
+  ];
+}
+
+/**
+ * One read-only tmpfs for all directories. Only an attached mount can be copied, so it is
+ * put over the host's root, which init is about to leave.
+ */
+function emptyDirectory(): Step[] {
+  const origin = { pointer: '/linux/maskedPaths', why: 'make an empty directory' };
+  return [
+    call('fsopen', ['tmpfs', 1], { ...origin, result: 'filesystem' }),
+    call('fsconfig', [result('filesystem'), FSCONFIG.SET_STRING, 'nr_blocks', '1', 0], origin),
+    call('fsconfig', [result('filesystem'), FSCONFIG.SET_STRING, 'nr_inodes', '1', 0], origin),
+    call('fsconfig', [result('filesystem'), FSCONFIG.SET_STRING, 'mode', '755', 0], origin),
+    call('fsconfig', [result('filesystem'), FSCONFIG.CMD_CREATE, 0, 0, 0], origin),
+    call(
+      'fsmount',
+      [result('filesystem'), 1, attributes(['RDONLY', 'NOSUID', 'NODEV', 'NOEXEC'])],
+      {
+        ...origin,
+        result: 'empty',
+      },
+    ),
+    call(
+      'move_mount',
+      [result('empty'), '', AT.FDCWD, '/', { flags: 4, text: 'MOVE_MOUNT_F_EMPTY_PATH' }],
+      origin,
+    ),
+  ];
+}

@@ -1,0 +1,202 @@
+import type { Namespace, NamespaceType, RuntimeConfig } from '../../schemas/runtime-config.ts';
+import { CLONE, O, PR } from '../linux/constants.ts';
+import type { Facts } from './facts.ts';
+import type { DescriptorRequest } from './plan.ts';
+import { call, flags, inherited, result, type Step, struct } from './step.ts';
+
+const FLAGS: Readonly<Record<NamespaceType, keyof typeof CLONE>> = {
+  user: 'NEWUSER',
+  pid: 'NEWPID',
+  mount: 'NEWNS',
+  ipc: 'NEWIPC',
+  uts: 'NEWUTS',
+  network: 'NEWNET',
+  cgroup: 'NEWCGROUP',
+  time: 'NEWTIME',
+};
+
+/** The mount namespace is joined last: every path before it is the host's. */
+const JOIN_ORDER: readonly NamespaceType[] = [
+  'ipc',
+  'uts',
+  'network',
+  'pid',
+  'cgroup',
+  'time',
+  'mount',
+];
+
+/** A namespace of config.json, with its JSON pointer. */
+interface Pointed {
+  readonly namespace: Namespace;
+  readonly pointer: string;
+}
+
+/** The namespaces that a container gets (config-linux.md, Namespaces). */
+export class Namespaces {
+  private readonly all: readonly Pointed[];
+  private readonly facts: Facts;
+
+  constructor(config: RuntimeConfig, facts: Facts) {
+    this.all = (config.linux?.namespaces ?? []).map((namespace, i) => ({
+      namespace: namespace.path ? namespace : { type: namespace.type },
+      pointer: `/linux/namespaces/${i}`,
+    }));
+    this.facts = facts;
+  }
+
+  /** A new namespace of this type is made. */
+  makes(type: NamespaceType): boolean {
+    return this.find(type)?.namespace.path === undefined && this.has(type);
+  }
+
+  /** The container does not share this namespace with scow. */
+  has(type: NamespaceType): boolean {
+    return this.find(type) !== undefined;
+  }
+
+  /** Flags of the namespaces that init is born in: the PID namespace, when no fork is needed. */
+  get cloneFlags(): number {
+    return this.makes('pid') && !this.has('user') ? CLONE.NEWPID : 0;
+  }
+
+  /** Descriptors of the namespaces that are joined. */
+  descriptors(): DescriptorRequest[] {
+    return this.all.flatMap(({ namespace, pointer }) =>
+      namespace.path === undefined
+        ? []
+        : [
+            {
+              name: `${namespace.type} namespace`,
+              source: { kind: 'open', path: namespace.path, flags: O.RDONLY },
+              pointer: `${pointer}/path`,
+            },
+          ],
+    );
+  }
+
+  /**
+   * Brings init into its namespaces. A namespace of the host can be joined only with the
+   * host's privileges, so a privileged init joins before it changes its user namespace; an
+   * ordinary user has the privilege for any join only inside it.
+   */
+  steps(): Step[] {
+    const join = JOIN_ORDER.flatMap((type) => this.join(type));
+    const enter = this.enterUser();
+    const undumpable = call('prctl', [flags('PR', PR, 'SET_DUMPABLE'), 0, 0, 0, 0], {
+      pointer: '',
+      why: 'hide init from the processes of the namespaces that it joins',
+    });
+    return this.facts.privileged
+      ? [undumpable, ...join, ...enter, ...this.unshare(), ...this.fork()]
+      : [...enter, undumpable, ...join, ...this.unshare(), ...this.fork()];
+  }
+
+  private find(type: NamespaceType): Pointed | undefined {
+    return this.all.find(({ namespace }) => namespace.type === type);
+  }
+
+  private join(type: NamespaceType): Step[] {
+    const found = this.find(type);
+    if (found?.namespace.path === undefined) return [];
+    return [
+      call('setns', [inherited(`${type} namespace`), flags('CLONE', CLONE, FLAGS[type])], {
+        pointer: `${found.pointer}/path`,
+        why: `join the ${type} namespace ${found.namespace.path}`,
+      }),
+    ];
+  }
+
+  private enterUser(): Step[] {
+    const found = this.find('user');
+    if (found === undefined) return [];
+    const { pointer } = found;
+    const enter: Step[] =
+      found.namespace.path !== undefined
+        ? this.join('user')
+        : [
+            call('unshare', [flags('CLONE', CLONE, 'NEWUSER')], {
+              pointer,
+              why: 'make a user namespace',
+            }),
+            {
+              kind: 'report',
+              point: 'id-maps',
+              answer: {},
+              pointer: '/linux/uidMappings',
+              why: 'have the ID maps written',
+            },
+          ];
+    return [
+      ...enter,
+      call('setresgid', [0, 0, 0], { pointer, why: 'become root of the user namespace' }),
+      call('setresuid', [0, 0, 0], { pointer, why: 'become root of the user namespace' }),
+    ];
+  }
+
+  private unshare(): Step[] {
+    const born = this.cloneFlags;
+    const names = this.all
+      .filter(({ namespace }) => namespace.path === undefined && namespace.type !== 'user')
+      .map(({ namespace }) => FLAGS[namespace.type])
+      .filter((name) => (CLONE[name] & born) === 0);
+    if (names.length === 0) return [];
+    return [
+      call('unshare', [flags('CLONE', CLONE, ...names)], {
+        pointer: '/linux/namespaces',
+        why: 'make the new namespaces',
+      }),
+    ];
+  }
+
+  private fork(): Step[] {
+    const pid = this.find('pid');
+    if (pid === undefined || this.cloneFlags !== 0) return [];
+    return [{ kind: 'fork', pointer: pid.pointer, why: 'start a process in the PID namespace' }];
+  }
+}
+
+const IFF_UP = 1;
+const AF_INET = 2;
+const SOCK_DGRAM_CLOEXEC = 0o2000002;
+const SIOCSIFFLAGS = 0x8914;
+
+/** What a new network, UTS or time namespace is filled with. */
+export function namespaceContent(config: RuntimeConfig, namespaces: Namespaces): Step[] {
+  const steps: Step[] = [];
+  if (namespaces.makes('network')) steps.push(...loopback());
+  for (const [field, name] of [
+    ['hostname', 'sethostname'],
+    ['domainname', 'setdomainname'],
+  ] as const) {
+    const value = config[field];
+    if (value)
+      steps.push(
+        call(name, [value, Buffer.byteLength(value)], {
+          pointer: `/${field}`,
+          why: `set the ${field}`,
+        }),
+      );
+  }
+  return steps;
+}
+
+function loopback(): Step[] {
+  const origin = { pointer: '/linux/namespaces', why: 'bring the loopback interface up' };
+  // struct ifreq, netdevice(7): 16 bytes of name, then the flags.
+  const request = struct(
+    'ifreq',
+    ['name', 8, 0x6f6c],
+    ['name', 8, 0],
+    ['flags', 2, IFF_UP],
+    ['', 2, 0],
+    ['', 4, 0],
+    ['', 8, 0],
+    ['', 8, 0],
+  );
+  return [
+    call('socket', [AF_INET, SOCK_DGRAM_CLOEXEC, 0], { ...origin, result: 'loopback' }),
+    call('ioctl', [result('loopback'), SIOCSIFFLAGS, request], origin),
+    call('close', [result('loopback')], origin),
+  ];
+}

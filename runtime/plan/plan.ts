@@ -1,0 +1,32 @@
+import type { Step } from './step.ts';
+
+/** How scow comes by a descriptor that init is born with. */
+export type DescriptorSource =
+  /** Made for every container: its end of the socket, the progress page, the exec FIFO. */
+  | { readonly kind: 'control' }
+  | { readonly kind: 'progress' }
+  | { readonly kind: 'fifo' }
+  /** `open(path, flags)`. */
+  | { readonly kind: 'open'; readonly path: string; readonly flags: number }
+  /** A detached copy of the mount at `path`, open_tree(2). */
+  | { readonly kind: 'tree'; readonly path: string; readonly recursive: boolean };
+
+/** A descriptor that init is born with. */
+export interface DescriptorRequest {
+  readonly name: string;
+  readonly source: DescriptorSource;
+  /** JSON pointer of what asked for it. */
+  readonly pointer: string;
+}
+
+/** All that scow will do to make a container, in order. */
+export interface Plan {
+  /** Namespaces that init is born in, as clone3 flags. */
+  readonly cloneFlags: number;
+  /** Descriptors in the order of their numbers, beginning at `firstDescriptor`. */
+  readonly descriptors: readonly DescriptorRequest[];
+  readonly firstDescriptor: number;
+  /** Descriptors below `firstDescriptor` that come from the caller, besides standard streams. */
+  readonly preserved: readonly number[];
+  readonly steps: readonly Step[];
+}

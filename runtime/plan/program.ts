@@ -1,0 +1,202 @@
+import type { Process } from '../../schemas/runtime-config.ts';
+import { AT, CLOSE_RANGE_CLOEXEC, PR, S } from '../linux/constants.ts';
+import type { Facts, PlanOptions } from './facts.ts';
+import {
+  call,
+  flags,
+  inherited,
+  type Origin,
+  place,
+  pointers,
+  result,
+  type Step,
+  struct,
+  type Value,
+} from './step.ts';
+
+const CWD = place('cwd', 4096);
+const STATUS = place('program statx', 256);
+const STATX_MODE = 28;
+const STATX_BASIC_STATS = 0x7ff;
+const BYTE = place('byte', 8);
+const SIG_SETMASK = 2;
+const NO_SIGNALS = place('no signals', 8);
+const SIGKILL = 9;
+const RLIMIT_NOFILE = 7;
+/** After the standard streams. */
+const FIRST_DESCRIPTOR = 3;
+const DEFAULT_UMASK = 0o022;
+const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+
+/** Where scow puts `HOME=…`, read from the container's user database; see {@link needsHome}. */
+export const HOME = place('home', 4096);
+
+/** The environment says nothing of HOME: it comes from the container's /etc/passwd. */
+export function needsHome(process: Process): boolean {
+  return !(process.env ?? []).some((entry) => entry.startsWith('HOME='));
+}
+
+/** Changes to the working directory, as root or, where root may not, as the user (see later). */
+export function enterDirectory(process: Process): Step[] {
+  return [
+    call('chdir', [process.cwd], {
+      pointer: '/process/cwd',
+      why: `change to the working directory ${process.cwd}`,
+      tolerate: ['EACCES'],
+    }),
+  ];
+}
+
+/**
+ * Makes sure of the working directory: the user is in it, and it is inside the container. A
+ * directory outside of the root has no path: the kernel says «(unreachable)» (getcwd(2)).
+ */
+export function checkDirectory(process: Process): Step[] {
+  const origin = {
+    pointer: '/process/cwd',
+    why: `change to the working directory ${process.cwd}`,
+  };
+  const current = call('getcwd', [CWD, CWD.size], origin);
+  const again: Step = {
+    kind: 'first',
+    of: [
+      [
+        // «/» and the NUL after it: root could not change to the directory. EBADE: it could.
+        { kind: 'check', at: CWD, offset: 0, width: 2, equals: 0x2f, errno: 'EBADE', ...origin },
+        call('chdir', [process.cwd], origin),
+      ],
+      [],
+    ],
+    on: ['EBADE'],
+    ...origin,
+  };
+  return [
+    current,
+    again,
+    current,
+    { kind: 'check', at: CWD, offset: 0, width: 1, equals: 0x2f, errno: 'ENOENT', ...origin },
+  ];
+}
+
+/** What the program inherits besides its credentials. */
+export function processAttributes(process: Process, facts: Facts, options: PlanOptions): Step[] {
+  const umask = process.user.umask ?? DEFAULT_UMASK;
+  const steps: Step[] = [
+    call('umask', [{ flags: umask, text: `0${umask.toString(8)}` }], {
+      pointer: '/process/user/umask',
+      why: 'set the file mode creation mask',
+    }),
+    ...openFiles(process, facts),
+  ];
+  if (options.foreground)
+    steps.push(
+      // Set after the change of credentials, which clears it.
+      call('prctl', [flags('PR', PR, 'SET_PDEATHSIG'), SIGKILL, 0, 0, 0], {
+        pointer: '',
+        why: 'end with scow',
+      }),
+    );
+  return steps;
+}
+
+/** The configuration's RLIMIT_NOFILE, or the caller's. Init itself may have needed more. */
+function openFiles({ rlimits = [] }: Process, facts: Facts): Step[] {
+  const index = rlimits.findIndex(({ type }) => type === 'RLIMIT_NOFILE');
+  const limit = rlimits[index] ?? facts.openFiles;
+  if (limit === undefined) return [];
+  const { soft, hard } = limit;
+  return [
+    call(
+      'prlimit64',
+      [0, RLIMIT_NOFILE, struct('rlimit', ['soft', 8, soft], ['hard', 8, hard]), 0],
+      {
+        pointer: index < 0 ? '' : `/process/rlimits/${index}`,
+        why: `set RLIMIT_NOFILE to ${soft}, at most ${hard}`,
+      },
+    ),
+  ];
+}
+
+/** The places where execvp(3) would look for the program, in order. */
+export function candidates(process: Process): string[] {
+  const program = process.args?.[0] ?? '';
+  if (program.includes('/')) return [program];
+  return searchPath(process)
+    .split(':')
+    .map((directory) => `${directory === '' ? '.' : directory}/${program}`);
+}
+
+/** PATH as the program's own environment has it. */
+export function searchPath(process: Process): string {
+  const entry = (process.env ?? []).findLast((value) => value.startsWith('PATH='));
+  return entry === undefined ? DEFAULT_PATH : entry.slice('PATH='.length);
+}
+
+/** Finds the program while scow still listens: its absence is an error of `create`. */
+export function findProgram(process: Process): Step[] {
+  const origin = { pointer: '/process/args/0', why: `find the program ${process.args?.[0]}` };
+  const attempts = candidates(process).map((path) => executable(path, origin));
+  const on = ['ENOENT', 'ENOTDIR', 'EACCES', 'ELOOP', 'ENAMETOOLONG'];
+  return [{ kind: 'first', of: attempts, on, ...origin }];
+}
+
+const X_OK = { flags: 1, text: 'X_OK' };
+
+function executable(path: string, origin: Origin): Step[] {
+  return [
+    call('faccessat2', [AT.FDCWD, path, X_OK, flags('AT', AT, 'EACCESS')], origin),
+    call('statx', [AT.FDCWD, path, 0, STATX_BASIC_STATS, STATUS], origin),
+    {
+      kind: 'check',
+      at: STATUS,
+      offset: STATX_MODE,
+      width: 2,
+      mask: S.IFMT,
+      equals: S.IFREG,
+      errno: 'EACCES',
+      ...origin,
+    },
+    { kind: 'set', result: 'program', value: path, ...origin },
+  ];
+}
+
+/** Waits for `scow start`, and becomes the program. */
+export function startProgram(process: Process, options: PlanOptions): Step[] {
+  const origin = { pointer: '', why: 'wait for scow start' };
+  return [
+    ...closeAllBut(options.preserved),
+    call('rt_sigprocmask', [SIG_SETMASK, NO_SIGNALS, 0, 8], {
+      pointer: '',
+      why: 'let all signals through',
+    }),
+    { kind: 'report', point: 'ready', answer: {}, ...origin },
+    call('read', [inherited('fifo'), BYTE, 1], { ...origin, retry: ['EINTR'] }),
+    call('execve', [result('program'), argv(process), environment(process)], {
+      pointer: '/process/args',
+      why: `execute ${process.args?.[0]}`,
+    }),
+  ];
+}
+
+/** Between the caller's descriptors are some that init opened. @param kept in ascending order */
+function closeAllBut(kept: readonly number[]): Step[] {
+  const starts = [FIRST_DESCRIPTOR, ...kept.map((fd) => fd + 1)];
+  return starts.flatMap((start, i) => {
+    const end = (kept[i] ?? 2 ** 32) - 1;
+    if (end < start) return [];
+    return [
+      call('close_range', [start, end, CLOSE_RANGE_CLOEXEC], {
+        pointer: '',
+        why: 'leave no descriptor of scow to the program',
+      }),
+    ];
+  });
+}
+
+function argv(process: Process): Value {
+  return pointers('argv', process.args ?? []);
+}
+
+function environment(process: Process): Value {
+  return pointers('envp', [...(process.env ?? []), ...(needsHome(process) ? [HOME] : [])]);
+}

@@ -1,0 +1,36 @@
+/**
+ * What the runtime specification and the kernel demand of a `config.json` beyond what a schema can
+ * say: how its parts fit together. Nothing here looks at the host.
+ */
+
+import { LINUX_RULES } from './rules/linux.ts';
+import { NAMESPACE_RULES } from './rules/namespaces.ts';
+import { PROCESS_RULES } from './rules/process.ts';
+import type { Rule } from './rules/rule.ts';
+import type { RuntimeConfig } from './runtime-config.ts';
+import type { Violation } from './violation.ts';
+
+const RULES: readonly Rule[] = [...PROCESS_RULES, ...NAMESPACE_RULES, ...LINUX_RULES];
+
+/**
+ * Checks the rules whose parts of the document have the right form.
+ *
+ * @param value the document
+ * @param broken what the schema found: rules that read such a place are left out, for what they
+ *   would say could be wrong
+ * @returns the violations of the rules
+ */
+export function checkRules(value: unknown, broken: readonly Violation[]): Violation[] {
+  if (broken.some(({ pointer }) => pointer === '')) return [];
+  const violations: Violation[] = [];
+  for (const { reads, check } of RULES) {
+    const isBlocked = broken.some(({ pointer }) => reads.some((read) => touches(pointer, read)));
+    if (!isBlocked) check(value as RuntimeConfig, (violation) => violations.push(violation));
+  }
+  return violations;
+}
+
+/** Whether one of the two places contains the other. */
+function touches(place: string, other: string): boolean {
+  return `${place}/`.startsWith(`${other}/`) || `${other}/`.startsWith(`${place}/`);
+}

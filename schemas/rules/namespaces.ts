@@ -1,0 +1,165 @@
+/** Rules about namespaces, and about what needs one. */
+
+import type { IdMapping, RuntimeConfig } from '../runtime-config.ts';
+import { pointerTo, render } from '../violation.ts';
+import { hasNamespace, hasNewNamespace, type Report, type Rule } from './rule.ts';
+
+const NAMESPACES = '/linux/namespaces';
+const MAPS = ['uidMappings', 'gidMappings'] as const;
+
+/** user_namespaces(7): the most lines that a map can have. */
+const MOST_MAPPINGS = 340;
+
+export const NAMESPACE_RULES: readonly Rule[] = [
+  { reads: [NAMESPACES], check: oneOfEachType },
+  { reads: [NAMESPACES, '/hostname', '/domainname'], check: namesNeedUts },
+  { reads: [NAMESPACES, '/linux/uidMappings', '/linux/gidMappings'], check: mapsAndUserNamespace },
+  {
+    reads: [NAMESPACES, '/linux/uidMappings', '/linux/gidMappings', '/process/user'],
+    check: processIsMapped,
+  },
+  { reads: [NAMESPACES, '/mounts'], check: mountMaps },
+  { reads: [NAMESPACES, '/linux/timeOffsets'], check: offsetsNeedTime },
+  { reads: [NAMESPACES, '/linux/netDevices'], check: devicesNeedNetwork },
+];
+
+/** config-linux.md: two namespaces of one type are an error. */
+function oneOfEachType(config: RuntimeConfig, report: Report): void {
+  const seen = new Set<string>();
+  for (const [index, { type }] of (config.linux?.namespaces ?? []).entries()) {
+    if (seen.has(type)) {
+      report({
+        pointer: pointerTo('linux', 'namespaces', index, 'type'),
+        found: `${render(type)} once more`,
+        allowed: 'each type once',
+      });
+    }
+    seen.add(type);
+  }
+}
+
+/** In the runtime's UTS namespace these would change the host's names. */
+function namesNeedUts(config: RuntimeConfig, report: Report): void {
+  if (hasNamespace(config, 'uts')) return;
+  for (const key of ['hostname', 'domainname'] as const) {
+    const value = config[key];
+    if (value === undefined || value === '') continue;
+    report({
+      pointer: pointerTo(key),
+      found: render(value),
+      allowed: `a ${key} only with a namespace of type "uts" in ${NAMESPACES}`,
+    });
+  }
+}
+
+/** A map belongs to a user namespace. (A new one may do without: then the runtime chooses.) */
+function mapsAndUserNamespace(config: RuntimeConfig, report: Report): void {
+  for (const key of MAPS) {
+    const map = config.linux?.[key];
+    if (map === undefined || map.length === 0) continue;
+    const pointer = pointerTo('linux', key);
+    if (!hasNamespace(config, 'user')) {
+      const allowed = `mappings only with a namespace of type "user" in ${NAMESPACES}`;
+      report({ pointer, found: render(map), allowed });
+    }
+    mapIsSound(pointer, map, report);
+  }
+}
+
+/** user_namespaces(7): what the kernel takes as a map. */
+function mapIsSound(pointer: string, map: readonly IdMapping[], report: Report): void {
+  if (map.length > MOST_MAPPINGS) {
+    report({
+      pointer,
+      found: `${map.length} mappings`,
+      allowed: `at most ${MOST_MAPPINGS} mappings`,
+    });
+  }
+  for (const key of ['containerID', 'hostID'] as const) {
+    const inOrder = [...map.entries()].sort(([, a], [, b]) => a[key] - b[key]);
+    let end = 0;
+    for (const [index, mapping] of inOrder) {
+      const last = mapping[key] + mapping.size - 1;
+      const found = `${mapping[key]} to ${last}`;
+      if (mapping[key] < end) {
+        const allowed = 'a range that no other mapping of the array overlaps';
+        report({ pointer: pointer + pointerTo(index, key), found, allowed });
+      } else if (last > 0xfffffffe) {
+        const allowed = 'a range that ends at 4294967294 at the most';
+        report({ pointer: pointer + pointerTo(index, key), found, allowed });
+      }
+      end = Math.max(end, last + 1);
+    }
+  }
+}
+
+/** setuid(2), setgid(2) and setgroups(2) refuse an ID that the user namespace doesn't map. */
+function processIsMapped(config: RuntimeConfig, report: Report): void {
+  const { process, linux } = config;
+  if (process === undefined || !hasNewNamespace(config, 'user')) return;
+  const { uid, gid, additionalGids = [] } = process.user;
+  isMapped(report, 'uidMappings', linux?.uidMappings, uid, 'uid');
+  isMapped(report, 'gidMappings', linux?.gidMappings, gid, 'gid');
+  for (const [index, group] of additionalGids.entries()) {
+    isMapped(report, 'gidMappings', linux?.gidMappings, group, 'additionalGids', index);
+  }
+}
+
+function isMapped(
+  report: Report,
+  key: string,
+  map: readonly IdMapping[] | undefined,
+  id: number,
+  ...place: readonly (string | number)[]
+): void {
+  if (map === undefined || map.length === 0) return;
+  if (map.some(({ containerID, size }) => id >= containerID && id < containerID + size)) return;
+  report({
+    pointer: pointerTo('process', 'user', ...place),
+    found: render(id),
+    allowed: `an ID of the container that /linux/${key} maps`,
+  });
+}
+
+/** config.md: an ID-mapped mount without a map of its own takes the user namespace's. */
+function mountMaps(config: RuntimeConfig, report: Report): void {
+  for (const [index, mount] of (config.mounts ?? []).entries()) {
+    const options = mount.options ?? [];
+    for (const key of MAPS) {
+      const map = mount[key];
+      if (map !== undefined) mapIsSound(pointerTo('mounts', index, key), map, report);
+    }
+    const option = options.findIndex((name) => name === 'idmap' || name === 'ridmap');
+    const hasMap = (mount.uidMappings ?? []).length > 0;
+    if (option < 0 || hasMap || hasNamespace(config, 'user')) continue;
+    report({
+      pointer: pointerTo('mounts', index, 'options', option),
+      found: render(options[option]),
+      allowed: 'this option only with uidMappings and gidMappings, or with a user namespace',
+    });
+  }
+}
+
+/** time_namespaces(7): offsets are set before the first process enters. */
+function offsetsNeedTime(config: RuntimeConfig, report: Report): void {
+  const offsets = config.linux?.timeOffsets;
+  if (offsets === undefined || Object.keys(offsets).length === 0) return;
+  if (hasNewNamespace(config, 'time')) return;
+  report({
+    pointer: '/linux/timeOffsets',
+    found: render(offsets),
+    allowed: `offsets only with a new namespace of type "time" in ${NAMESPACES}`,
+  });
+}
+
+/** A network device is moved out of the runtime's network namespace, so there must be another. */
+function devicesNeedNetwork(config: RuntimeConfig, report: Report): void {
+  const devices = config.linux?.netDevices;
+  if (devices === undefined || Object.keys(devices).length === 0) return;
+  if (hasNamespace(config, 'network')) return;
+  report({
+    pointer: '/linux/netDevices',
+    found: render(devices),
+    allowed: `network devices only with a namespace of type "network" in ${NAMESPACES}`,
+  });
+}

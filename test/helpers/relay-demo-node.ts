@@ -1,0 +1,4 @@
+import './port.ts';
+import { relayDemo } from './relay-demo.ts';
+
+relayDemo(process.argv[2] ?? '');

@@ -1,0 +1,220 @@
+import { spawnSync } from 'node:child_process';
+import {
+  closeSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Cgroup } from '../../runtime/cgroups/cgroup.ts';
+import { findHierarchy } from '../../runtime/cgroups/hierarchy.ts';
+import { defaultConfig } from '../../schemas/default-config.ts';
+import type { RuntimeConfig } from '../../schemas/runtime-config.ts';
+
+/** scow as `node dist/bin/scow.js`, or as the executable `build/scow`. */
+export type Engine = 'node' | 'bun';
+export const ENGINES: readonly Engine[] = ['node', 'bun'];
+
+export interface RunOptions {
+  /** Which scow; `node` if not given. */
+  readonly engine?: Engine;
+  readonly cwd?: string;
+  readonly env?: NodeJS.ProcessEnv;
+  /** What the command reads on stdin; nothing if not given. */
+  readonly input?: string;
+}
+
+export interface Result {
+  readonly status: number | null;
+  readonly signal: NodeJS.Signals | null;
+  readonly stdout: string;
+  readonly stderr: string;
+  /** The file that stdout went to: a detached container goes on writing there. */
+  readonly stdoutFile: string;
+}
+
+type Mutable<T> = T extends object ? { -readonly [K in keyof T]: Mutable<T[K]> } : T;
+export type EditableConfig = Mutable<RuntimeConfig>;
+
+/** Milliseconds that a command gets: many times what the slowest takes on a busy machine. */
+const PATIENCE = 120_000;
+const PREFIX = 'scow-test-';
+const project = process.cwd();
+
+let home: string | undefined;
+let count = 0;
+
+/** A throw-away directory for the test under way; {@link cleanUp} removes it. */
+export function testDirectory(): string {
+  home ??= mkdtempSync(join(tmpdir(), PREFIX));
+  return home;
+}
+
+/** The `--root` that {@link scow} and {@link runc} use. */
+export function rootOf(runtime: 'scow' | 'runc'): string {
+  return join(testDirectory(), runtime);
+}
+
+/** A container ID that no other test has; {@link cleanUp} finds its cgroup by it. */
+export function newId(): string {
+  return `${PREFIX}${process.pid}-${count++}`;
+}
+
+/** Runs scow with the test's own `--root` and waits for it, not for containers it leaves behind. */
+export function scow(args: readonly string[], options: RunOptions = {}): Result {
+  const [command, ...first] = commandOf(options.engine ?? 'node');
+  return runCommand(command, [...first, '--root', rootOf('scow'), ...args], options);
+}
+
+/** Runs runc in the same way. */
+export function runc(args: readonly string[], options: RunOptions = {}): Result {
+  return runCommand('runc', ['--root', rootOf('runc'), ...args], options);
+}
+
+/** The words that call scow. @throws Error when it was not built */
+export function commandOf(engine: Engine): [command: string, ...args: string[]] {
+  const file = join(project, engine === 'node' ? 'dist/bin/scow.js' : 'build/scow');
+  if (!existsSync(file)) throw new Error(`${file} is missing: npm run build`);
+  return engine === 'node' ? [process.execPath, file] : [file];
+}
+
+// Output goes to files: a pipe would stay open in a detached container, and be waited for.
+function runCommand(command: string, args: readonly string[], options: RunOptions): Result {
+  const { cwd, env, input } = options;
+  const stdoutFile = join(testDirectory(), `stdout-${count++}`);
+  const stderrFile = join(testDirectory(), `stderr-${count++}`);
+  const stdout = openSync(stdoutFile, 'a+');
+  const stderr = openSync(stderrFile, 'a+');
+  try {
+    const { status, signal, error } = spawnSync(command, args, {
+      ...(cwd === undefined ? {} : { cwd }),
+      ...(env === undefined ? {} : { env }),
+      ...(input === undefined ? {} : { input }),
+      stdio: [input === undefined ? 'ignore' : 'pipe', stdout, stderr],
+      // One that never ends must fail its test, not hold up the suite.
+      timeout: PATIENCE,
+      killSignal: 'SIGKILL',
+    });
+    if (error !== undefined) throw error;
+    return {
+      status,
+      signal,
+      stdout: readFileSync(stdoutFile, 'utf8'),
+      stderr: readFileSync(stderrFile, 'utf8'),
+      stdoutFile,
+    };
+  } finally {
+    closeSync(stdout);
+    closeSync(stderr);
+  }
+}
+
+/**
+ * Makes a throw-away bundle whose root filesystem has busybox under all its names.
+ *
+ * @param edit changes the configuration: that of `scow spec` without a terminal
+ * @returns the bundle's path
+ */
+export function bundleOf(edit: (config: EditableConfig) => void = () => {}): string {
+  const bundle = join(testDirectory(), `bundle-${count++}`);
+  makeRootfs(join(bundle, 'rootfs'));
+  const config = structuredClone(defaultConfig()) as EditableConfig;
+  if (config.process !== undefined) config.process.terminal = false;
+  edit(config);
+  writeFileSync(join(bundle, 'config.json'), JSON.stringify(config, null, 2));
+  return bundle;
+}
+
+/** Sets what a bundle's program is: for {@link bundleOf}. */
+export function running(...args: string[]): (config: EditableConfig) => void {
+  return (config) => {
+    if (config.process !== undefined) config.process.args = args;
+  };
+}
+
+function makeRootfs(rootfs: string): void {
+  for (const name of ['bin', 'dev', 'etc', 'proc', 'root', 'sys', 'tmp'])
+    mkdirSync(join(rootfs, name), { recursive: true });
+  writeFileSync(join(rootfs, 'etc/passwd'), 'root:x:0:0:root:/root:/bin/sh\n');
+  writeFileSync(join(rootfs, 'etc/group'), 'root:x:0:\n');
+  const busybox = join(rootfs, 'bin/busybox');
+  copyFileSync(busyboxPath(), busybox);
+  const applets = spawnSync(busybox, ['--list'], { encoding: 'utf8' }).stdout.trim().split('\n');
+  for (const applet of applets)
+    if (applet !== 'busybox') symlinkSync('busybox', join(rootfs, 'bin', applet));
+}
+
+function busyboxPath(): string {
+  const found = ['/bin/busybox', '/usr/bin/busybox'].find((path) => existsSync(path));
+  if (found === undefined) throw new Error('busybox is missing: apt-get install busybox-static');
+  return found;
+}
+
+/** Waits until something holds, which the kernel or another process brings about. */
+export async function eventually(holds: () => boolean): Promise<void> {
+  while (!holds()) await new Promise((resolve) => setTimeout(resolve, 10));
+}
+
+/**
+ * Removes all that a test left: containers, mounts, cgroups, files. For `afterEach`.
+ *
+ * @throws Error that tells what scow itself should have removed
+ */
+export function cleanUp(): void {
+  if (home === undefined) return;
+  const left = [...deleteContainers(scow, 'scow'), ...deleteContainers(runc, 'runc')];
+  left.push(...unmountBelow(home), ...removeCgroups());
+  rmSync(home, { recursive: true, force: true });
+  home = undefined;
+  if (left.length > 0) throw new Error(`left behind by the test: ${left.join('; ')}`);
+}
+
+/** @returns what could not be deleted */
+function deleteContainers(run: typeof scow, runtime: 'scow' | 'runc'): string[] {
+  if (!existsSync(rootOf(runtime))) return [];
+  return readdirSync(rootOf(runtime)).flatMap((id) => {
+    const { status, stderr } = run(['delete', '--force', id]);
+    return status === 0 ? [] : [`container ${id} of ${runtime}: ${stderr.trim()}`];
+  });
+}
+
+function unmountBelow(directory: string): string[] {
+  const mounts = readFileSync('/proc/self/mountinfo', 'utf8')
+    .split('\n')
+    .map((line) => line.split(' ')[4] ?? '')
+    .filter((path) => path.startsWith(`${directory}/`));
+  for (const path of mounts.toReversed()) spawnSync('umount', ['--lazy', path]);
+  return mounts.map((path) => `mount ${path}`);
+}
+
+/** All cgroups below one. Others come and go meanwhile: tests run side by side. */
+export function cgroupsBelow(path: string): string[] {
+  try {
+    return readdirSync(path, { withFileTypes: true })
+      .filter((entry) => entry.isDirectory())
+      .map((entry) => join(path, entry.name))
+      .flatMap((below) => [below, ...cgroupsBelow(below)]);
+  } catch {
+    return [];
+  }
+}
+
+function removeCgroups(): string[] {
+  const { mountPoint } = findHierarchy();
+  const left = cgroupsBelow(mountPoint)
+    .filter((path) => path.split('/').at(-1)?.startsWith(`${PREFIX}${process.pid}-`))
+    .filter((path) => Cgroup.at(path).exists());
+  for (const path of left) {
+    Cgroup.at(path).kill();
+    Cgroup.at(path).remove();
+  }
+  return left.map((path) => `cgroup ${path}`);
+}

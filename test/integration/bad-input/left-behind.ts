@@ -1,0 +1,78 @@
+import { existsSync, lstatSync, readdirSync, readFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import { findHierarchy } from '../../../runtime/cgroups/hierarchy.ts';
+import { cgroupsBelow, rootOf, testDirectory } from '../../helpers/scow.ts';
+
+/** Everything that a failed command could leave on the host. */
+export interface Traces {
+  readonly containers: readonly string[];
+  readonly cgroups: readonly string[];
+  readonly mounts: readonly string[];
+  readonly processes: readonly string[];
+  /** The names in the bundle, with their types. */
+  readonly files: readonly string[];
+}
+
+/**
+ * Looks for traces of a container.
+ *
+ * @param id the container's ID, which is a part of its cgroup's name
+ * @param bundle the bundle, which may be missing
+ */
+export function traces(id: string, bundle: string, root = rootOf('scow')): Traces {
+  return {
+    containers: namesIn(root),
+    cgroups: cgroupsNamed(id),
+    mounts: mountsOf(testDirectory()),
+    processes: initsOf(testDirectory()),
+    files: filesIn(bundle),
+  };
+}
+
+function namesIn(directory: string): string[] {
+  return existsSync(directory) && lstatSync(directory).isDirectory() ? readdirSync(directory) : [];
+}
+
+function cgroupsNamed(id: string): string[] {
+  const { mountPoint } = findHierarchy();
+  return cgroupsBelow(mountPoint).filter((path) => path.split('/').includes(id));
+}
+
+function mountsOf(directory: string): string[] {
+  return readFileSync('/proc/self/mountinfo', 'latin1')
+    .split('\n')
+    .filter((line) => line.includes(directory));
+}
+
+/**
+ * Processes whose root filesystem is one of the test's: an init, or a program that it became. The
+ * name is looked for in what is mounted, not where: a mount of this test is copied into every
+ * mount namespace that other tests make meanwhile.
+ */
+function initsOf(directory: string): string[] {
+  const own = readFileSync('/proc/self/mountinfo', 'latin1');
+  return readdirSync('/proc').filter((name) => {
+    if (!/^\d+$/.test(name)) return false;
+    try {
+      const theirs = readFileSync(`/proc/${name}/mountinfo`, 'latin1');
+      return theirs !== own && rootsIn(theirs).some((root) => root.includes(basename(directory)));
+    } catch {
+      return false;
+    }
+  });
+}
+
+/** The directories that are mounted, each in its own filesystem: the fourth field, proc(5). */
+function rootsIn(mountinfo: string): string[] {
+  return mountinfo.split('\n').map((line) => line.split(' ')[3] ?? '');
+}
+
+function filesIn(bundle: string): string[] {
+  if (!existsSync(bundle) || !lstatSync(bundle).isDirectory()) return [];
+  return readdirSync(bundle, { recursive: true, withFileTypes: true })
+    .map(
+      (entry) =>
+        `${join(entry.parentPath, entry.name)} ${lstatSync(join(entry.parentPath, entry.name)).mode.toString(8)}`,
+    )
+    .sort();
+}

@@ -1,0 +1,80 @@
+#!/usr/bin/env bash
+# npm test: installs what the tests compare scow with, then build, lint and all tests.
+# The last line is "N passed, N failed"; the status is 0 only if nothing failed.
+set -u
+cd "$(dirname "$0")/.." || exit 1
+
+# Peers (runc, crun, umoci, skopeo, buildah), what makes images (debootstrap, busybox-static,
+# setfattr, setcap, zstd), what shows what happened (objdump in binutils, strace), and newuidmap.
+packages=(
+  attr binutils buildah busybox-static crun debootstrap libcap2-bin libseccomp2 runc skopeo
+  strace uidmap umoci util-linux zstd
+)
+results=build/test-results.json
+passed=0
+failed=0
+
+# Runs a command and counts it as one test.
+check() {
+  local name=$1
+  shift
+  if "$@"; then
+    passed=$((passed + 1))
+  else
+    failed=$((failed + 1))
+    echo "test: $name failed" >&2
+  fi
+}
+
+# apt-get, patiently: another one may hold the lock, a mirror may be slow to answer.
+apt() {
+  local attempt
+  for attempt in 1 2 3 4 5; do
+    DEBIAN_FRONTEND=noninteractive apt-get -q -o DPkg::Lock::Timeout=300 "$@" && return
+    echo "test: apt-get $1 failed, attempt $attempt of 5" >&2
+    sleep 5
+  done
+  return 1
+}
+
+install_packages() {
+  local missing=() package
+  for package in "${packages[@]}"; do
+    dpkg-query -W -f='${db:Status-Abbrev}' "$package" 2>/dev/null | grep -q '^ii' ||
+      missing+=("$package")
+  done
+  [ ${#missing[@]} -eq 0 ] && return
+  echo "test: installing what the tests need: apt-get install ${missing[*]}"
+  apt update && apt install --yes --no-install-recommends "${missing[@]}"
+}
+
+# Adds jest's numbers to ours; tests that could not even be read count as failed.
+count_tests() {
+  node -e '
+    const r = JSON.parse(require("fs").readFileSync(process.argv[1], "utf8"));
+    console.log(r.numPassedTests, r.numFailedTests + r.numRuntimeErrorTestSuites,
+      r.numPendingTests + r.numTodoTests);
+  ' "$results"
+}
+
+[ "$(id -u)" = 0 ] || echo 'test: containers of root are tested too: run this as root' >&2
+check 'apt-get' install_packages
+check 'build' npm run --silent build
+check 'lint' npm run --silent lint
+
+rm -f "$results"
+# All processors: by default jest leaves one idle, which is half of them on a small machine.
+npx jest --maxWorkers=100% --json --outputFile="$results" "$@" >/dev/null
+skipped=0
+if counts=$(count_tests); then
+  read -r p f skipped <<<"$counts"
+  passed=$((passed + p))
+  failed=$((failed + f))
+else
+  failed=$((failed + 1))
+fi
+
+line="$passed passed, $failed failed"
+[ "$skipped" -eq 0 ] || line="$line, $skipped skipped"
+echo "$line"
+[ "$failed" -eq 0 ]

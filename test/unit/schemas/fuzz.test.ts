@@ -1,0 +1,73 @@
+import {
+  formatViolations,
+  type Violation,
+  validateRuntimeConfig,
+} from '../../../schemas/validate.ts';
+import {
+  validateDescriptor,
+  validateImageConfig,
+  validateIndex,
+  validateLayout,
+  validateManifest,
+} from '../../../schemas/validate-image.ts';
+import { fullConfig } from '../../helpers/full-config.ts';
+import { pointersOf, withValue } from '../../helpers/json-edit.ts';
+
+const STRANGE = [
+  undefined,
+  null,
+  true,
+  -1,
+  1.5,
+  Number.POSITIVE_INFINITY,
+  2 ** 70,
+  -(2n ** 70n),
+  '',
+  '\0',
+  '~1',
+  [],
+  [null],
+  {},
+  { '': {} },
+  JSON.parse('{"__proto__": 1, "length": -1}'),
+];
+
+test('whatever stands anywhere in a configuration, validation reports it and never throws', () => {
+  const config = fullConfig();
+  const odd: unknown[] = [];
+  for (const pointer of pointersOf(config)) {
+    for (const strange of STRANGE) {
+      const violations = validateRuntimeConfig(withValue(config, pointer, strange));
+      if (violations.length === 0) continue;
+      formatViolations('config.json', violations);
+      if (!violations.every(isClear) || !areOfDifferentPlaces(violations)) odd.push(violations);
+    }
+  }
+  expect(odd).toEqual([]);
+});
+
+function isClear({ found, allowed }: Violation): boolean {
+  return found !== '' && allowed !== '' && !/undefined|a value|must match/.test(allowed);
+}
+
+function areOfDifferentPlaces(violations: readonly Violation[]): boolean {
+  return new Set(violations.map(({ pointer }) => pointer)).size === violations.length;
+}
+
+test('documents that are nothing like the specification', () => {
+  let deep: unknown = 'x';
+  for (let depth = 0; depth < 50_000; depth++) deep = [deep];
+  const all = [
+    validateRuntimeConfig,
+    validateDescriptor,
+    validateImageConfig,
+    validateIndex,
+    validateLayout,
+    validateManifest,
+  ];
+  for (const validate of all) {
+    for (const strange of [...STRANGE, deep, { process: deep, config: deep }]) {
+      expect(validate(strange).length).toBeGreaterThan(0);
+    }
+  }
+});

@@ -1,0 +1,280 @@
+import { validateRuntimeConfig } from '../../../schemas/validate.ts';
+import { fullConfig } from '../../helpers/full-config.ts';
+import { withValue } from '../../helpers/json-edit.ts';
+
+type Edit = readonly [pointer: string, value: unknown];
+
+const NO_NAMESPACES: Edit = ['/linux/namespaces', []];
+const SYSCTL =
+  'a kernel parameter that namespaces have for themselves (net.*, fs.mqueue.*, kernel.sem, kernel.shm*, kernel.msgmax, kernel.msgmnb, kernel.msgmni, kernel.domainname)';
+const NOT_OVERLAPPING = 'a range that no other mapping of the array overlaps';
+
+function violationsAfter(...edits: readonly Edit[]) {
+  const config = edits.reduce<unknown>((at, edit) => withValue(at, ...edit), fullConfig());
+  return validateRuntimeConfig(config);
+}
+
+test.each<[rule: string, edits: readonly Edit[], pointer: string, found: string, allowed: string]>([
+  [
+    'a namespace type twice',
+    [['/linux/namespaces/2/type', 'pid']],
+    '/linux/namespaces/2/type',
+    '"pid" once more',
+    'each type once',
+  ],
+  [
+    'a limit twice',
+    [['/process/rlimits/1/type', 'RLIMIT_NOFILE']],
+    '/process/rlimits/1/type',
+    '"RLIMIT_NOFILE" once more',
+    'each type once',
+  ],
+  [
+    'a soft limit above the hard one',
+    [['/process/rlimits/0/soft', 18446744073709551615n]],
+    '/process/rlimits/0/soft',
+    '18446744073709551615',
+    'an integer up to the hard limit, 4096',
+  ],
+  [
+    'an ID-mapped mount without a map',
+    [
+      ['/mounts/1/uidMappings', undefined],
+      ['/mounts/1/gidMappings', undefined],
+      ['/linux', {}],
+      ['/hostname', ''],
+      ['/domainname', undefined],
+    ],
+    '/mounts/1/options/2',
+    '"idmap"',
+    'this option only with uidMappings and gidMappings, or with a user namespace',
+  ],
+  [
+    'overlapping mappings',
+    [['/linux/uidMappings/1', { containerID: 65535, hostID: 200000, size: 1 }]],
+    '/linux/uidMappings/1/containerID',
+    '65535 to 65535',
+    NOT_OVERLAPPING,
+  ],
+  [
+    'overlapping mappings, in any order',
+    [['/linux/gidMappings/1', { containerID: 70000, hostID: 99999, size: 2 }]],
+    '/linux/gidMappings/0/hostID',
+    '100000 to 165535',
+    NOT_OVERLAPPING,
+  ],
+  [
+    'overlapping mappings of a mount',
+    [['/mounts/1/uidMappings/1', { containerID: 9, hostID: 5, size: 1 }]],
+    '/mounts/1/uidMappings/1/containerID',
+    '9 to 9',
+    NOT_OVERLAPPING,
+  ],
+  [
+    'a mapping beyond the last ID',
+    [['/linux/uidMappings/0/size', 4294967295]],
+    '/linux/uidMappings/0/hostID',
+    '100000 to 4295067294',
+    'a range that ends at 4294967294 at the most',
+  ],
+  [
+    'more mappings than the kernel takes',
+    [
+      [
+        '/linux/uidMappings',
+        Array.from({ length: 341 }, (_, at) => ({ containerID: at, hostID: at, size: 1 })),
+      ],
+    ],
+    '/linux/uidMappings',
+    '341 mappings',
+    'at most 340 mappings',
+  ],
+  [
+    'a user that is not mapped',
+    [['/process/user/uid', 65536]],
+    '/process/user/uid',
+    '65536',
+    'an ID of the container that /linux/uidMappings maps',
+  ],
+  [
+    'a supplementary group that is not mapped',
+    [['/process/user/additionalGids/1', 70000]],
+    '/process/user/additionalGids/1',
+    '70000',
+    'an ID of the container that /linux/gidMappings maps',
+  ],
+  [
+    'clock offsets in a joined time namespace',
+    [['/linux/namespaces/7/path', '/proc/1/ns/time']],
+    '/linux/timeOffsets',
+    'an object',
+    'offsets only with a new namespace of type "time" in /linux/namespaces',
+  ],
+  [
+    'a kernel parameter of the host',
+    [['/linux/sysctl/kernel.core_pattern', 'x']],
+    '/linux/sysctl/kernel.core_pattern',
+    'the name "kernel.core_pattern"',
+    SYSCTL,
+  ],
+  [
+    'a kernel parameter of the host, by dots in slashes',
+    [['/linux/sysctl/net~1..~1kernel~1core_pattern', 'x']],
+    '/linux/sysctl/net~1..~1kernel~1core_pattern',
+    'the name "net/../kernel/core_pattern"',
+    SYSCTL,
+  ],
+  [
+    'a kernel parameter of the host, by slashes in dots',
+    [['/linux/sysctl/net.~1~1.kernel.core_pattern', 'x']],
+    '/linux/sysctl/net.~1~1.kernel.core_pattern',
+    'the name "net.//.kernel.core_pattern"',
+    SYSCTL,
+  ],
+  [
+    'the hostname as a kernel parameter',
+    [['/linux/sysctl/kernel.hostname', 'x']],
+    '/linux/sysctl/kernel.hostname',
+    'the name "kernel.hostname"',
+    'nothing: /hostname sets it',
+  ],
+  [
+    'a kernel parameter without its namespace',
+    [['/linux/namespaces/3', undefined]],
+    '/linux/sysctl/kernel~1shmmax',
+    'the name "kernel/shmmax"',
+    'this parameter only with a namespace of type "ipc" in /linux/namespaces',
+  ],
+  [
+    'an errno for an action that has none',
+    [['/linux/seccomp/syscalls/0/errnoRet', 1]],
+    '/linux/seccomp/syscalls/0/errnoRet',
+    '1',
+    'nothing beside SCMP_ACT_NOTIFY: only SCMP_ACT_ERRNO and SCMP_ACT_TRACE have an errno',
+  ],
+  [
+    'a default errno for an action that has none',
+    [['/linux/seccomp/defaultAction', 'SCMP_ACT_ALLOW']],
+    '/linux/seccomp/defaultErrnoRet',
+    '38',
+    'nothing beside SCMP_ACT_ALLOW: only SCMP_ACT_ERRNO and SCMP_ACT_TRACE have an errno',
+  ],
+  [
+    'a notification for every call',
+    [
+      ['/linux/seccomp/defaultAction', 'SCMP_ACT_NOTIFY'],
+      ['/linux/seccomp/defaultErrnoRet', undefined],
+    ],
+    '/linux/seccomp/defaultAction',
+    '"SCMP_ACT_NOTIFY"',
+    'any action but SCMP_ACT_NOTIFY, which would stop the container before it starts',
+  ],
+  [
+    'a notification for nobody',
+    [
+      ['/linux/seccomp/listenerPath', undefined],
+      ['/linux/seccomp/listenerMetadata', undefined],
+    ],
+    '/linux/seccomp/listenerPath',
+    'missing',
+    'the path of a Unix socket, required by SCMP_ACT_NOTIFY',
+  ],
+  [
+    'a memory policy with nodes that it does not take',
+    [['/linux/memoryPolicy/mode', 'MPOL_LOCAL']],
+    '/linux/memoryPolicy/nodes',
+    '"0-1"',
+    'nothing beside MPOL_LOCAL',
+  ],
+  [
+    'a memory policy without the nodes that it needs',
+    [['/linux/memoryPolicy/nodes', undefined]],
+    '/linux/memoryPolicy/nodes',
+    'missing',
+    'a list of nodes, for MPOL_INTERLEAVE',
+  ],
+  [
+    'a weight of a device without a weight',
+    [['/linux/resources/blockIO/weightDevice/0', { major: 8, minor: 0 }]],
+    '/linux/resources/blockIO/weightDevice/0',
+    'an object without them',
+    'an object with weight, leafWeight or both',
+  ],
+  [
+    'an RDMA limit without a limit',
+    [['/linux/resources/rdma/rxe3', {}]],
+    '/linux/resources/rdma/rxe3',
+    'an object without them',
+    'an object with hcaHandles, hcaObjects or both',
+  ],
+  [
+    'a burst above the quota',
+    [['/linux/resources/cpu/burst', 100001]],
+    '/linux/resources/cpu/burst',
+    '100001',
+    'an integer up to the quota, 100000',
+  ],
+  [
+    'an argument that the kernel would cut off',
+    [['/process/args/2', 'true\0; false']],
+    '/process/args/2',
+    '"true\\u0000; false"',
+    'a string without NUL characters',
+  ],
+])('%s', (_rule, edits, pointer, found, allowed) => {
+  expect(violationsAfter(...edits)).toEqual([{ pointer, found, allowed }]);
+});
+
+test('what needs a namespace is refused without', () => {
+  expect(violationsAfter(NO_NAMESPACES).map(({ pointer }) => pointer)).toEqual([
+    '/hostname',
+    '/domainname',
+    '/linux/uidMappings',
+    '/linux/gidMappings',
+    '/linux/timeOffsets',
+    '/linux/netDevices',
+    '/linux/sysctl/net.ipv4.ip_forward',
+    '/linux/sysctl/kernel~1shmmax',
+  ]);
+});
+
+test('a rule says nothing about parts that have another mistake already', () => {
+  expect(
+    violationsAfter(['/linux/namespaces/4/type', 'utz']).map(({ pointer }) => pointer),
+  ).toEqual(['/linux/namespaces/4/type']);
+});
+
+test.each<[what: string, edits: readonly Edit[]]>([
+  ['no memory nodes where none are needed', [['/linux/memoryPolicy', { mode: 'MPOL_DEFAULT' }]]],
+  ['any nodes for MPOL_PREFERRED', [['/linux/memoryPolicy', { mode: 'MPOL_PREFERRED' }]]],
+  [
+    'an interface with a dot in a kernel parameter',
+    [['/linux/sysctl/net~1ipv4~1conf~1eth0.1~1forwarding', '1']],
+  ],
+  [
+    'joined namespaces',
+    [
+      ['/linux/namespaces/4/path', '/run/ns/uts'],
+      ['/linux/namespaces/3/path', '/run/ns/ipc'],
+    ],
+  ],
+  [
+    'a user that a joined user namespace may map',
+    [
+      ['/linux/namespaces/5/path', '/run/ns/user'],
+      ['/process/user/uid', 70000],
+    ],
+  ],
+  [
+    'adjacent mappings',
+    [['/linux/uidMappings/1', { containerID: 65536, hostID: 165536, size: 1 }]],
+  ],
+  [
+    'the last ID mapped',
+    [['/linux/uidMappings/1', { containerID: 65536, hostID: 4294967294, size: 1 }]],
+  ],
+  ['any burst without a quota', [['/linux/resources/cpu', { burst: 5, quota: -1 }]]],
+  ['a NUL in an annotation, which no system call takes', [['/annotations/a', 'x\0y']]],
+])('%s: allowed', (_what, edits) => {
+  expect(violationsAfter(...edits)).toEqual([]);
+});

@@ -124,8 +124,12 @@ class TerminalRelay implements Relay {
       flows.map((flow) => flow.waitsFor),
       draining ? 0 : PATIENCE,
     );
-    for (const [i, flow] of flows.entries())
-      if (this.#running && happened?.[i]) this.#settle(flow, flow.turn());
+    for (const [i, flow] of flows.entries()) {
+      if (!this.#running || !happened?.[i]) continue;
+      // The engine may tell of a new size only later, but keys must not overtake it.
+      if (flow === this.#keys) this.#resize();
+      this.#settle(flow, flow.turn());
+    }
     if (draining && happened?.[0] === 0) this.#stop();
     setImmediate(this.#turn);
   };

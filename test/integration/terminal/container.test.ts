@@ -132,6 +132,20 @@ describe.each(ENGINES)('scow run in the foreground of a terminal (%s)', (engine:
     expect(terminal.settings()).toBe(found);
   });
 
+  test('a key that follows a new size comes to the program after it', async () => {
+    const { child, ended } = run(
+      newId(),
+      'trap "stty size" WINCH; echo ready; read word; echo "end of line"; exit 5',
+    );
+    await terminal.sees(/ready/);
+    child.kill('SIGSTOP');
+    terminal.resize({ rows: 20, columns: 60 });
+    terminal.type('\r');
+    child.kill('SIGCONT');
+    expect(await ended).toEqual({ code: 5, signal: null });
+    expect(terminal.look()).toMatch(/20 60[\r\n]+end of line/);
+  });
+
   test('control-C is the program’s, a signal to scow is passed on', async () => {
     const { child, ended } = run(
       newId(),

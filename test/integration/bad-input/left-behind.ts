@@ -38,7 +38,8 @@ function cgroupsNamed(id: string): string[] {
   return cgroupsBelow(mountPoint).filter((path) => path.split('/').includes(id));
 }
 
-function mountsOf(directory: string): string[] {
+/** The host's mounts on or of anything below a directory. */
+export function mountsOf(directory: string): string[] {
   return readFileSync('/proc/self/mountinfo', 'latin1')
     .split('\n')
     .filter((line) => line.includes(directory));

@@ -28,11 +28,13 @@ export function createOptions({ global, flags, positionals }: Input): CreateOpti
     );
   const consoleSocket = flags.text('console-socket');
   const pidFile = flags.text('pid-file');
+  const { config, text } = readConfig(bundle);
   return {
     root: storeOf(global).root,
     id,
     bundle,
-    config: tellOfSockets(readConfig(bundle), sockets),
+    config: tellOfSockets(config, sockets),
+    configText: text,
     ...(consoleSocket === undefined ? {} : { consoleSocket: resolve(consoleSocket) }),
     ...(pidFile === undefined ? {} : { pidFile: resolve(pidFile) }),
     preserveFds,

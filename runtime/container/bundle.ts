@@ -5,6 +5,13 @@ import { formatViolations, parseJson, validateRuntimeConfig } from '../../schema
 import { O } from '../linux/constants.ts';
 import { reason } from '../linux/reason.ts';
 
+/** A valid config.json. */
+export interface BundleConfig {
+  readonly config: RuntimeConfig;
+  /** The text that it was read from. */
+  readonly text: string;
+}
+
 /**
  * Reads a bundle's `config.json` (bundle.md) and checks it against the runtime specification.
  *
@@ -12,12 +19,13 @@ import { reason } from '../linux/reason.ts';
  * @throws Error when the file cannot be read, is not JSON, or breaks the specification: then with
  *   every violation
  */
-export function readConfig(bundle: string): RuntimeConfig {
+export function readConfig(bundle: string): BundleConfig {
   const file = join(bundle, 'config.json');
-  const config: unknown = parseJson(readText(file), file);
+  const text = readText(file);
+  const config: unknown = parseJson(text, file);
   const violations = validateRuntimeConfig(config);
   if (violations.length > 0) throw new Error(formatViolations(file, violations));
-  return config as RuntimeConfig;
+  return { config: config as RuntimeConfig, text };
 }
 
 function readText(file: string): string {

@@ -27,6 +27,8 @@ export interface CreateOptions {
   readonly bundle: string;
   /** Valid. */
   readonly config: RuntimeConfig;
+  /** The text of config.json. */
+  readonly configText: string;
   /** Absolute path of the socket that takes the terminal. */
   readonly consoleSocket?: string;
   /** Absolute path of the file for init's PID. */
@@ -90,6 +92,7 @@ export function create(options: CreateOptions, foreground: boolean): Created {
   try {
     let state = firstState(options, prepared, directoryOf(place));
     store.write(state);
+    store.keepConfig(id, options.configText);
     makeInitFiles(store.directory(id));
     const cgroup = makeCgroup(config, place, undo);
     const update = (change: Partial<ContainerState>) => {

@@ -44,6 +44,8 @@ export type ContainerStatus = 'creating' | 'created' | 'running' | 'paused' | 's
 
 /** Names inside a container's state directory. */
 export const STATE_FILE = 'state.json';
+/** The text of the config.json that the container was created with. */
+export const CONFIG = 'config.json';
 /** Init waits here for the first byte, and holds the reading end until it executes the program. */
 export const FIFO = 'exec.fifo';
 /** The page that init keeps its place in: see {@link readProgress}. */

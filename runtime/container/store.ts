@@ -15,10 +15,12 @@ import {
 } from 'node:fs';
 import { constants } from 'node:os';
 import { dirname, join } from 'node:path';
+import { parseJson } from '../../schemas/parse-json.ts';
+import type { RuntimeConfig } from '../../schemas/runtime-config.ts';
 import { LOCK, O } from '../linux/constants.ts';
 import { reason } from '../linux/reason.ts';
 import { SyscallError, trySyscall } from '../linux/syscall.ts';
-import { type ContainerState, STATE_FILE } from './state.ts';
+import { CONFIG, type ContainerState, STATE_FILE } from './state.ts';
 
 const { EINTR, EWOULDBLOCK } = constants.errno;
 
@@ -128,19 +130,37 @@ export class ContainerStore {
    */
   read(id: string): ContainerState {
     const file = join(this.directory(id), STATE_FILE);
-    let text: string;
-    try {
-      text = readFileSync(file, 'utf8');
-    } catch (error) {
-      const { code } = error as NodeJS.ErrnoException;
-      if (code === 'ENOENT' || code === 'ENOTDIR') throw new NoSuchContainer(id, this.root);
-      throw error;
-    }
+    const text = this.#readText(id, file);
     try {
       return JSON.parse(text) as ContainerState;
     } catch (cause) {
       throw new Error(`${file} is damaged: ${(cause as Error).message}`, { cause });
     }
+  }
+
+  /**
+   * Keeps the configuration that a container is created with: the bundle's may change later.
+   *
+   * @param text the text of a valid config.json, which keeps what JSON.stringify would round
+   */
+  keepConfig(id: string, text: string): void {
+    const file = join(this.directory(id), CONFIG);
+    try {
+      writeFileSync(file, text, { mode: 0o600 });
+    } catch (cause) {
+      throw cannotKeep(file, cause);
+    }
+  }
+
+  /**
+   * Reads the configuration that a container was created with. It is valid: it was checked then.
+   *
+   * @throws NoSuchContainer when it is not there
+   * @throws Error when the ID is invalid or the file damaged
+   */
+  readConfig(id: string): RuntimeConfig {
+    const file = join(this.directory(id), CONFIG);
+    return parseJson(this.#readText(id, file), file) as RuntimeConfig;
   }
 
   /** The IDs of all containers, in order of their characters; none when the root is not there. */
@@ -192,6 +212,16 @@ export class ContainerStore {
    */
   tryLock(id: string): Lock | undefined {
     return this.#lock(id, LOCK.EX | LOCK.NB);
+  }
+
+  #readText(id: string, file: string): string {
+    try {
+      return readFileSync(file, 'utf8');
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      if (code === 'ENOENT' || code === 'ENOTDIR') throw new NoSuchContainer(id, this.root);
+      throw error;
+    }
   }
 
   // The directory itself is what is locked: it comes and goes with the container in one step.

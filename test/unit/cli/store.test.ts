@@ -80,6 +80,14 @@ describe('a container directory', () => {
     expect(() => store.read('one')).toThrow(NoSuchContainer);
   });
 
+  test('keeps the configuration with all its digits, and for its owner alone', () => {
+    store.create('one').release();
+    store.keepConfig('one', '{"ociVersion": "1.3.0", "limit": 18446744073709551615}');
+    expect(store.readConfig('one')).toEqual({ ociVersion: '1.3.0', limit: 2n ** 64n - 1n });
+    expect(statSync(join(store.directory('one'), 'config.json')).mode & 0o777).toBe(0o600);
+    expect(() => store.readConfig('two')).toThrow(NoSuchContainer);
+  });
+
   test('is removed state last, so that a removal cut short can be repeated', () => {
     store.create('one').release();
     store.write(stateOf('one'));

@@ -61,11 +61,13 @@ function find(name: string): Command {
 }
 
 function parseCommand(command: Command, args: readonly string[]) {
-  const parsed = parse(args, [...command.flags, HELP_FLAG], { flagsFirst: false });
+  const { positionals, flagsFirst = false } = command;
+  const parsed = parse(args, [...command.flags, HELP_FLAG], { flagsFirst });
   if (parsed.flags.has('help')) return parsed;
-  const missing = command.positionals.slice(parsed.rest.length).find(({ optional }) => !optional);
+  const missing = positionals.slice(parsed.rest.length).find(({ optional }) => !optional);
   if (missing !== undefined) throw new Error(`<${missing.name}> is missing`);
-  const surplus = parsed.rest[command.positionals.length];
+  if (positionals.at(-1)?.many) return parsed;
+  const surplus = parsed.rest[positionals.length];
   if (surplus !== undefined) throw new Error(`${JSON.stringify(surplus)} is one argument too many`);
   return parsed;
 }

@@ -18,6 +18,8 @@ export interface Positional {
   readonly name: string;
   readonly about: string;
   readonly optional?: boolean;
+  /** It takes all words that are left. */
+  readonly many?: boolean;
 }
 
 /** What a command's own file exports. */
@@ -36,6 +38,8 @@ export interface Command {
   readonly about: string;
   readonly positionals: readonly Positional[];
   readonly flags: readonly Flag[];
+  /** What follows the first positional argument is for another program, dashes and all. */
+  readonly flagsFirst?: boolean;
   /** Loads the command's file: no command pays for what another needs. */
   readonly load: () => Promise<CommandModule>;
 }
@@ -152,6 +156,20 @@ export const COMMANDS: readonly Command[] = [
     load: () => import('./list.ts'),
   },
   {
+    name: 'pause',
+    about: 'make all processes of a container stand still',
+    positionals: [CONTAINER],
+    flags: [],
+    load: () => import('./pause.ts'),
+  },
+  {
+    name: 'resume',
+    about: 'let the processes of a paused container go on',
+    positionals: [CONTAINER],
+    flags: [],
+    load: () => import('./resume.ts'),
+  },
+  {
     name: 'run',
     about: 'create a container, start it and wait for it to end',
     positionals: [CONTAINER],
@@ -195,9 +213,7 @@ export const NOT_YET: readonly string[] = [
   'events',
   'exec',
   'features',
-  'pause',
   'ps',
   'restore',
-  'resume',
   'update',
 ];

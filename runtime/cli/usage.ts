@@ -52,9 +52,10 @@ function describeScow(): Argv {
 }
 
 function describeCommand(command: Command): Argv {
-  const words = command.positionals.map(({ name, optional }) =>
-    optional ? `[${name}]` : `<${name}>`,
-  );
+  const words = command.positionals.map(({ name, optional, many }) => {
+    const word = many ? `${name}...` : name;
+    return optional ? `[${word}]` : `<${word}>`;
+  });
   const described = describeFlags([
     ...command.flags,
     { name: 'help', short: 'h', about: 'show help' },

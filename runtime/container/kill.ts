@@ -2,7 +2,7 @@ import { constants } from 'node:os';
 import { Cgroup } from '../cgroups/cgroup.ts';
 import { reason } from '../linux/reason.ts';
 import { type ProcessId, signalProcess, startTimeOf } from './process.ts';
-import { type ContainerState, initOf, statusOf } from './state.ts';
+import { type ContainerState, initOf, statusOf, waitsForStart } from './state.ts';
 import type { ContainerStore } from './store.ts';
 
 const { SIGCHLD, SIGCONT, SIGKILL, SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU, SIGURG, SIGWINCH } =
@@ -29,9 +29,12 @@ const HARMLESS: readonly number[] = [
  */
 export function killContainer(store: ContainerStore, id: string, signal: number): void {
   const state = store.read(id);
-  const status = statusOf(state, store.directory(id));
+  const directory = store.directory(id);
+  const status = statusOf(state, directory);
   if (status === 'stopped') throw notRunning(id);
-  if (status === 'created' && state.ownPidNamespace && !HARMLESS.includes(signal))
+  // Also one that is paused, for which the signal waits.
+  const fatal = state.ownPidNamespace && !HARMLESS.includes(signal);
+  if (status !== 'creating' && fatal && waitsForStart(directory))
     endBeforeStart(store, state, signal);
   // Without a PID namespace of its own, the container's other processes outlive its init.
   else if (signal === SIGKILL && !state.ownPidNamespace && state.cgroup !== null)
@@ -47,7 +50,7 @@ function endBeforeStart(store: ContainerStore, state: ContainerState, signal: nu
   // Under the lock `start` cannot turn it into the user's program, which may have handlers.
   const lock = store.lock(state.id);
   try {
-    const waits = statusOf(state, store.directory(state.id)) === 'created';
+    const waits = waitsForStart(store.directory(state.id));
     if (!send(initOf(state), waits ? SIGKILL : signal, state.id)) throw notRunning(state.id);
   } finally {
     lock.release();

@@ -70,8 +70,13 @@ export function statusOf(state: ContainerState, directory: string): ContainerSta
   return waitsForStart(directory) ? 'created' : 'running';
 }
 
-/** A FIFO can be opened for writing without waiting only while somebody holds it for reading. */
-function waitsForStart(directory: string): boolean {
+/**
+ * Whether a container's init waits for its start: a FIFO can be opened for writing without waiting
+ * only while somebody holds it for reading.
+ *
+ * @param directory the container's state directory
+ */
+export function waitsForStart(directory: string): boolean {
   try {
     closeSync(openSync(join(directory, FIFO), O.WRONLY | O.NONBLOCK));
     return true;

@@ -11,6 +11,7 @@ packages=(
   strace uidmap umoci util-linux zstd
 )
 results=build/test-results.json
+retried=build/test-results-retried.json
 passed=0
 failed=0
 
@@ -48,13 +49,12 @@ install_packages() {
   apt update && apt install --yes --no-install-recommends "${missing[@]}"
 }
 
-# Adds jest's numbers to ours; tests that could not even be read count as failed.
-count_tests() {
-  node -e '
-    const r = JSON.parse(require("fs").readFileSync(process.argv[1], "utf8"));
-    console.log(r.numPassedTests, r.numFailedTests + r.numRuntimeErrorTestSuites,
-      r.numPendingTests + r.numTodoTests);
-  ' "$results"
+# Runs tests with all processors: by default jest leaves one idle, half of them on a small machine.
+run_jest() {
+  local results=$1
+  shift
+  rm -f "$results"
+  npx jest --json --outputFile="$results" "$@" >/dev/null
 }
 
 [ "$(id -u)" = 0 ] || echo 'test: containers of root are tested too: run this as root' >&2
@@ -62,11 +62,18 @@ check 'apt-get' install_packages
 check 'build' npm run --silent build
 check 'lint' npm run --silent lint
 
-rm -f "$results"
-# All processors: by default jest leaves one idle, which is half of them on a small machine.
-npx jest --maxWorkers=100% --json --outputFile="$results" "$@" >/dev/null
+run_jest "$results" --maxWorkers=100% "$@"
+# Kernel and machine are shared by all tests: one that fails among the others gets a second try
+# alone, and is named whatever comes of it. One that fails alone too has failed.
+mapfile -t again < <(node test/results.mjs failed "$results")
+if [ ${#again[@]} -gt 0 ]; then
+  echo "test: failed, and now tried again alone: ${again[*]}" >&2
+  run_jest "$retried" --runInBand --runTestsByPath "${again[@]}"
+else
+  rm -f "$retried"
+fi
 skipped=0
-if counts=$(count_tests); then
+if counts=$(node test/results.mjs count "$results" "$retried"); then
   read -r p f skipped <<<"$counts"
   passed=$((passed + p))
   failed=$((failed + f))

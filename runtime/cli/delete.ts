@@ -2,8 +2,12 @@ import { deleteContainer, forceDeleteContainer } from '../container/delete.ts';
 import type { Input } from './parse.ts';
 import { storeOf } from './root.ts';
 
-export function run({ global, flags, positionals }: Input): undefined {
+export async function run({ global, flags, positionals }: Input): Promise<number> {
   const [id = ''] = positionals;
-  const remove = flags.has('force') ? forceDeleteContainer : deleteContainer;
-  remove(storeOf(global), id);
+  const store = storeOf(global);
+  const remove = (one: string) =>
+    flags.has('force') ? forceDeleteContainer(store, one) : deleteContainer(store, one);
+  if (flags.has('regex')) return (await import('./matching.ts')).forEachMatch(store, id, remove);
+  remove(id);
+  return 0;
 }

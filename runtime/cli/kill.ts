@@ -3,8 +3,13 @@ import { parseSignal } from '../container/signals.ts';
 import type { Input } from './parse.ts';
 import { storeOf } from './root.ts';
 
-export function run({ global, flags, positionals }: Input): undefined {
-  const [id = '', signal = 'TERM'] = positionals;
-  const kill = flags.has('all') ? killAll : killContainer;
-  kill(storeOf(global), id, parseSignal(signal));
+export async function run({ global, flags, positionals }: Input): Promise<number> {
+  const [id = '', name = 'TERM'] = positionals;
+  const store = storeOf(global);
+  const signal = parseSignal(name);
+  const kill = (one: string) =>
+    flags.has('all') ? killAll(store, one, signal) : killContainer(store, one, signal);
+  if (flags.has('regex')) return (await import('./matching.ts')).forEachMatch(store, id, kill);
+  kill(id);
+  return 0;
 }

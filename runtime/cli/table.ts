@@ -84,6 +84,13 @@ const CONTAINER: Positional = {
   about: 'the name of the container, unique below --root',
 };
 
+const REGEX: Flag = {
+  name: 'regex',
+  short: 'r',
+  about:
+    'container-id is a regular expression: do it for every container that has a match in its ID',
+};
+
 const CREATE_FLAGS: readonly Flag[] = [
   {
     name: 'bundle',
@@ -125,6 +132,7 @@ export const COMMANDS: readonly Command[] = [
     positionals: [CONTAINER],
     flags: [
       { name: 'force', short: 'f', about: 'kill it first if it runs; no error if there is none' },
+      REGEX,
     ],
     load: () => import('./delete.ts'),
   },
@@ -135,7 +143,7 @@ export const COMMANDS: readonly Command[] = [
       CONTAINER,
       { name: 'signal', about: 'name or number; TERM if not given', optional: true },
     ],
-    flags: [{ name: 'all', short: 'a', about: 'send it to all processes of the container' }],
+    flags: [{ name: 'all', short: 'a', about: 'send it to all processes of the container' }, REGEX],
     load: () => import('./kill.ts'),
   },
   {
@@ -161,6 +169,31 @@ export const COMMANDS: readonly Command[] = [
     positionals: [CONTAINER],
     flags: [],
     load: () => import('./pause.ts'),
+  },
+  {
+    name: 'ps',
+    about: 'show the processes of a container',
+    positionals: [
+      CONTAINER,
+      {
+        name: 'ps-option',
+        about: 'what ps(1) is to show of them; -ef if not given',
+        optional: true,
+        many: true,
+      },
+    ],
+    flags: [
+      {
+        name: 'format',
+        short: 'f',
+        value: 'FORMAT',
+        about: 'how to print them: as ps(1) does, or their PIDs only',
+        choices: ['table', 'json'],
+        default: 'table',
+      },
+    ],
+    flagsFirst: true,
+    load: () => import('./ps.ts'),
   },
   {
     name: 'resume',
@@ -205,6 +238,27 @@ export const COMMANDS: readonly Command[] = [
     flags: [],
     load: () => import('./state.ts'),
   },
+  {
+    name: 'stop',
+    about: 'ask a container to end, kill it if it does not',
+    positionals: [CONTAINER],
+    flags: [
+      {
+        name: 'time',
+        short: 't',
+        value: 'SECONDS',
+        about: 'how long it gets to end by itself; -1 waits for ever',
+        default: '10',
+      },
+      {
+        name: 'signal',
+        short: 's',
+        value: 'SIGNAL',
+        about: "how it is asked, instead of by its image's stop signal, or TERM",
+      },
+    ],
+    load: () => import('./stop.ts'),
+  },
 ];
 
 /** Commands of other runtimes that engines may call and scow does not have yet. */
@@ -213,7 +267,6 @@ export const NOT_YET: readonly string[] = [
   'events',
   'exec',
   'features',
-  'ps',
   'restore',
   'update',
 ];

@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
 import { Cgroup } from '../cgroups/cgroup.ts';
+import { killProcesses } from './kill.ts';
 import { debug } from './log.ts';
 import { signalProcess, waitForExit } from './process.ts';
 import { type ContainerState, initOf, statusOf } from './state.ts';
@@ -89,12 +90,6 @@ function destroy(store: ContainerStore, state: ContainerState): void {
     );
   if (state.cgroup !== null) Cgroup.at(state.cgroup).remove();
   store.remove(state.id);
-}
-
-function killProcesses(state: ContainerState): void {
-  if (state.cgroup !== null) Cgroup.at(state.cgroup).kill();
-  // Also by its PID: it may not have joined its cgroup yet, or have none.
-  signalProcess(initOf(state), SIGKILL);
 }
 
 function readIfThere(store: ContainerStore, id: string): ContainerState | undefined {

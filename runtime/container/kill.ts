@@ -2,6 +2,7 @@ import { constants } from 'node:os';
 import { Cgroup } from '../cgroups/cgroup.ts';
 import { reason } from '../linux/reason.ts';
 import { type ProcessId, signalProcess, startTimeOf } from './process.ts';
+import { processesOf } from './processes.ts';
 import { type ContainerState, initOf, statusOf, waitsForStart } from './state.ts';
 import type { ContainerStore } from './store.ts';
 
@@ -65,24 +66,40 @@ function endBeforeStart(store: ContainerStore, state: ContainerState, signal: nu
  */
 export function killAll(store: ContainerStore, id: string, signal: number): void {
   const state = store.read(id);
-  if (state.cgroup === null) send(initOf(state), signal, id);
-  else if (signal === SIGKILL) Cgroup.at(state.cgroup).kill();
-  else signalMembers(state, Cgroup.at(state.cgroup), signal);
+  const directory = store.directory(id);
+  const cgroup = state.cgroup === null ? undefined : Cgroup.at(state.cgroup);
+  // The death of the first process of a PID namespace is that of all others.
+  const first = signal === SIGKILL || (state.ownPidNamespace && waitsForStart(directory));
+  if (signal === SIGKILL && cgroup !== undefined) cgroup.kill();
+  else if (first && statusOf(state, directory) !== 'stopped') killContainer(store, id, signal);
+  else if (cgroup !== undefined) standingStill(cgroup, () => signalEach(state, signal));
+  else signalEach(state, signal);
 }
 
-/** Standing still, the processes cannot fork one that the signal would miss. */
-function signalMembers(state: ContainerState, cgroup: Cgroup, signal: number): void {
+/** Standing still, processes cannot fork one that a signal would miss. */
+function standingStill(cgroup: Cgroup, act: () => void): void {
   if (!cgroup.exists()) return;
   const paused = cgroup.isFrozen();
   if (!paused) cgroup.freeze();
   try {
-    for (const pid of cgroup.processes({ recursive: true })) {
-      const startTime = startTimeOf(pid);
-      if (startTime !== undefined) send({ pid, startTime }, signal, state.id);
-    }
+    act();
   } finally {
     if (!paused) cgroup.thaw();
   }
+}
+
+function signalEach(state: ContainerState, signal: number): void {
+  for (const pid of processesOf(state)) {
+    const startTime = startTimeOf(pid);
+    if (startTime !== undefined) send({ pid, startTime }, signal, state.id);
+  }
+}
+
+/** Kills every process of a container, and does not wait for their end. */
+export function killProcesses(state: ContainerState): void {
+  if (state.cgroup !== null) Cgroup.at(state.cgroup).kill();
+  // Also by its PID: it may not have joined its cgroup yet, or have none.
+  signalProcess(initOf(state), SIGKILL);
 }
 
 function send(process: ProcessId, signal: number, id: string): boolean {

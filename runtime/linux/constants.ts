@@ -178,6 +178,9 @@ export const TIO = {
   GPTPEER: 0x5441,
 } as const;
 
+/** ioctl_ns(2) */
+export const NS_GET_PARENT = 0xb702;
+
 /** flock(2) */
 export const LOCK = { EX: 2, NB: 4 } as const;
 

@@ -7,10 +7,16 @@ import { LINUX_RULES } from './rules/linux.ts';
 import { NAMESPACE_RULES } from './rules/namespaces.ts';
 import { PROCESS_RULES } from './rules/process.ts';
 import type { Rule } from './rules/rule.ts';
+import { SCHEDULING_RULES } from './rules/scheduling.ts';
 import type { RuntimeConfig } from './runtime-config.ts';
 import type { Violation } from './violation.ts';
 
-const RULES: readonly Rule[] = [...PROCESS_RULES, ...NAMESPACE_RULES, ...LINUX_RULES];
+const RULES: readonly Rule[] = [
+  ...PROCESS_RULES,
+  ...SCHEDULING_RULES,
+  ...NAMESPACE_RULES,
+  ...LINUX_RULES,
+];
 
 /**
  * Checks the rules whose parts of the document have the right form.

@@ -11,6 +11,7 @@ import { type CgroupPlace, directoryOf, makeCgroup, placeCgroup } from './cgroup
 import { readFacts } from './facts.ts';
 import { checkHostNamespaces } from './host-namespaces.ts';
 import { InitProcess, KilledAtBirth, makeInitFiles } from './init-process.ts';
+import { checkLabels } from './labels.ts';
 import { debug } from './log.ts';
 import { thisProcess } from './process.ts';
 import { type ContainerState, SPEC_VERSION, timestamp } from './state.ts';
@@ -84,6 +85,7 @@ export function create(options: CreateOptions, foreground: boolean): Created {
   const { config, id } = options;
   checkSupported(config);
   checkHostNamespaces(config);
+  if (config.process !== undefined) checkLabels(config.process);
   const place = placeCgroup(config, id);
   const prepared = prepare(options, foreground, place);
   const store = new ContainerStore(options.root);

@@ -16,6 +16,7 @@ import { homeOf } from './home.ts';
 import { writeIdMaps } from './id-maps.ts';
 import { setLimits } from './limits.ts';
 import { type ProcessId, startTimeOf } from './process.ts';
+import { resetAffinity, setScheduling } from './scheduling.ts';
 import { FIFO, PROGRESS, readProgress } from './state.ts';
 import { cannotKeep } from './store.ts';
 
@@ -112,7 +113,10 @@ export class InitProcess {
    */
   serve(subject: Subject): number | undefined {
     let master: number | undefined;
-    setLimits(subject.config.process ?? NO_PROCESS, this.#pid);
+    const program = subject.config.process ?? NO_PROCESS;
+    setLimits(program, this.#pid);
+    resetAffinity(this.#pid);
+    if (!this.#conversation.has('fork')) setScheduling(program, this.#pid);
     for (;;) {
       const message = this.#conversation.next();
       if (message.kind === 'failure')
@@ -120,6 +124,7 @@ export class InitProcess {
       if (message.kind === 'end') throw this.#death();
       if (message.step.kind === 'fork') {
         this.#follow(message.value);
+        setScheduling(program, this.#pid);
         subject.onFork();
       } else if (message.step.kind === 'report') {
         if (message.step.point === 'ready') return master;

@@ -3,20 +3,14 @@ import { checkResources } from '../cgroups/resources.ts';
 
 /** Fields of the specification that this version does not act on, by their JSON pointers. */
 function unsupported(config: RuntimeConfig): [pointer: string, value: unknown][] {
-  const { process, linux } = config;
+  const { linux } = config;
   return [
     ['/hooks', config.hooks],
-    ['/process/apparmorProfile', process?.apparmorProfile],
-    ['/process/selinuxLabel', process?.selinuxLabel],
-    ['/process/scheduler', process?.scheduler],
-    ['/process/ioPriority', process?.ioPriority],
     ['/linux/seccomp', linux?.seccomp],
     ['/linux/timeOffsets', linux?.timeOffsets],
     ['/linux/netDevices', linux?.netDevices],
     ['/linux/intelRdt', linux?.intelRdt],
-    ['/linux/memoryPolicy', linux?.memoryPolicy],
     ['/linux/mountLabel', linux?.mountLabel],
-    ['/linux/personality', linux?.personality],
     ...(config.mounts ?? []).flatMap((mount, i): [string, unknown][] => [
       [`/mounts/${i}/uidMappings`, mount.uidMappings],
       [`/mounts/${i}/gidMappings`, mount.gidMappings],

@@ -63,6 +63,11 @@ export class Conversation {
     }
   }
 
+  /** Whether init has a step of this kind before it. */
+  has(kind: Step['kind']): boolean {
+    return this.steps.some((step) => step.kind === kind);
+  }
+
   /** The step with a number. */
   step(number: number): Step {
     const step = this.steps[number - 1];

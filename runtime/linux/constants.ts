@@ -162,6 +162,8 @@ export const MAGIC = {
   SYSFS: 0x62656572,
   CGROUP2_SUPER: 0x63677270,
   TMPFS: 0x01021994,
+  SELINUX: 0xf97cff8c,
+  RDTGROUP_SUPER: 0x7655821,
 } as const;
 
 /** ioctl_tty(2) (asm-generic; the same on x86-64 and arm64) */
@@ -201,3 +203,47 @@ export const LFLAG = { ISIG: 0x1, ICANON: 0x2, ECHO: 0x8, ECHONL: 0x40, IEXTEN: 
 
 /** close_range(2) */
 export const CLOSE_RANGE_CLOEXEC = 4;
+
+/** personality(2): execution domains */
+export const PER = { LINUX: 0, LINUX32: 8 } as const;
+
+/** set_mempolicy(2): modes, and the flags that go with them (linux/mempolicy.h) */
+export const MPOL = {
+  DEFAULT: 0,
+  PREFERRED: 1,
+  BIND: 2,
+  INTERLEAVE: 3,
+  LOCAL: 4,
+  PREFERRED_MANY: 5,
+  WEIGHTED_INTERLEAVE: 6,
+} as const;
+export const MPOL_F = {
+  NUMA_BALANCING: 1 << 13,
+  RELATIVE_NODES: 1 << 14,
+  STATIC_NODES: 1 << 15,
+} as const;
+
+/** sched(7), sched_setattr(2) */
+export const SCHED = {
+  OTHER: 0,
+  FIFO: 1,
+  RR: 2,
+  BATCH: 3,
+  ISO: 4,
+  IDLE: 5,
+  DEADLINE: 6,
+} as const;
+export const SCHED_FLAG = {
+  RESET_ON_FORK: 0x01,
+  RECLAIM: 0x02,
+  DL_OVERRUN: 0x04,
+  KEEP_POLICY: 0x08,
+  KEEP_PARAMS: 0x10,
+  UTIL_CLAMP_MIN: 0x20,
+  UTIL_CLAMP_MAX: 0x40,
+} as const;
+
+/** ioprio_set(2) */
+export const IOPRIO_WHO_PROCESS = 1;
+export const IOPRIO_CLASS = { RT: 1, BE: 2, IDLE: 3 } as const;
+export const IOPRIO_CLASS_SHIFT = 13;

@@ -1,8 +1,10 @@
 import type { Process, RuntimeConfig } from '../../schemas/runtime-config.ts';
 import { PR } from '../linux/constants.ts';
+import { ownAttributes } from './attributes.ts';
 import { credentials } from './credentials.ts';
 import { devices } from './devices.ts';
 import type { Facts, PlanOptions } from './facts.ts';
+import { apparmorProfile, labelDescriptors, selinuxLabel, withLabelledKeys } from './labels.ts';
 import { masks } from './masks.ts';
 import { Mounts } from './mounts.ts';
 import { Namespaces, namespaceContent } from './namespaces.ts';
@@ -40,7 +42,7 @@ export function planContainer(config: RuntimeConfig, facts: Facts, options: Plan
     );
   const mounts = new Mounts(config, facts, options, namespaces);
   const steps = [
-    ...begin(facts, options),
+    ...begin(process, facts, options),
     ...(options.awaitCgroup ? [JOIN_CGROUP] : []),
     ...namespaces.steps(),
     ...namespaceContent(config, namespaces),
@@ -69,6 +71,7 @@ export function planContainer(config: RuntimeConfig, facts: Facts, options: Plan
       ...namespaces.descriptors(),
       ...rootDescriptors(facts),
       ...mounts.descriptors,
+      ...labelDescriptors(process),
     ],
     steps,
   };
@@ -88,22 +91,23 @@ const JOIN_CGROUP: Step = {
   why: 'be moved into the cgroup',
 };
 
-function begin(facts: Facts, options: PlanOptions): Step[] {
+function begin(process: Process, facts: Facts, options: PlanOptions): Step[] {
   const origin = { pointer: '', why: 'set init up' };
   const steps: Step[] = [
     call('prctl', [flags('PR', PR, 'SET_NAME'), 'scow:[init]', 0, 0, 0], origin),
     call('umask', [0], origin),
     ...defaultSignals(facts),
   ];
-  if (!options.noNewKeyring)
-    steps.push(
-      call('keyctl', [KEYCTL_JOIN_SESSION_KEYRING, `_ses.${options.id}`, 0, 0, 0], {
-        pointer: '',
-        why: 'make a session keyring (--no-new-keyring does without)',
-        tolerate: ['ENOSYS'],
-      }),
-    );
+  if (!options.noNewKeyring) steps.push(...withLabelledKeys(process, [sessionKeyring(options.id)]));
   return steps;
+}
+
+function sessionKeyring(id: string): Step {
+  return call('keyctl', [KEYCTL_JOIN_SESSION_KEYRING, `_ses.${id}`, 0, 0, 0], {
+    pointer: '',
+    why: 'make a session keyring (--no-new-keyring does without)',
+    tolerate: ['ENOSYS'],
+  });
 }
 
 /** As runc and crun do: many images name a working directory that no layer has. */
@@ -149,6 +153,8 @@ function become(
   options: PlanOptions,
 ): Step[] {
   return [
+    ...apparmorProfile(process),
+    ...ownAttributes(config.linux),
     ...(process.noNewPrivileges
       ? [
           call('prctl', [flags('PR', PR, 'SET_NO_NEW_PRIVS'), 1, 0, 0, 0], {
@@ -157,6 +163,7 @@ function become(
           }),
         ]
       : []),
+    ...selinuxLabel(process),
     ...enterDirectory(process),
     ...credentials(config, process, facts),
     ...checkDirectory(process),

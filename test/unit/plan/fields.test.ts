@@ -252,6 +252,57 @@ const FIELDS: [
     '/linux/sysctl/kernel~1msg.max',
     [/^openat2\(proc, "sys\/kernel\/msg\.max", /, 'write(parameter, "65536", 5)'],
   ],
+  [
+    'process.apparmorProfile',
+    process({ apparmorProfile: 'acme' }),
+    '/process/apparmorProfile',
+    [
+      'fstatfs(<proc of the host>, &proc statfs)',
+      'check proc statfs or ENOTTY',
+      'check proc statx or ENOTTY',
+      'first',
+      /^openat2\(<proc of the host>, "thread-self\/attr\/apparmor\/exec", /,
+      /^openat2\(<proc of the host>, "thread-self\/attr\/exec", /,
+      'write(attribute, "exec acme", 9)',
+      'close(attribute)',
+    ],
+  ],
+  [
+    'process.selinuxLabel, of the session keyring and of the process',
+    process({ selinuxLabel: 'u:r:t:s0' }),
+    '/process/selinuxLabel',
+    [
+      'check proc statfs or ENOTTY',
+      /^openat2\(<proc of the host>, "thread-self\/attr\/keycreate", /,
+      'write(attribute, "u:r:t:s0", 8)',
+      'close(attribute)',
+      /^openat2\(<proc of the host>, "thread-self\/attr\/keycreate", /,
+      'write(attribute, "", 0)',
+      'check proc statfs or ENOTTY',
+      /^openat2\(<proc of the host>, "thread-self\/attr\/exec", /,
+      'write(attribute, "u:r:t:s0", 8)',
+    ],
+  ],
+  [
+    'linux.personality',
+    linux({ personality: { domain: 'LINUX32' } }),
+    '/linux/personality/domain',
+    ['personality(PER_LINUX32)'],
+  ],
+  [
+    'linux.memoryPolicy',
+    linux({
+      memoryPolicy: { mode: 'MPOL_BIND', nodes: '0,2-3,64', flags: ['MPOL_F_STATIC_NODES'] },
+    }),
+    '/linux/memoryPolicy',
+    ['set_mempolicy(MPOL_BIND|MPOL_F_STATIC_NODES, {13, 1}, 129)'],
+  ],
+  [
+    'linux.memoryPolicy without nodes',
+    linux({ memoryPolicy: { mode: 'MPOL_LOCAL' } }),
+    '/linux/memoryPolicy',
+    ['set_mempolicy(MPOL_LOCAL, 0, 0)'],
+  ],
   ...(['shared', 'slave', 'private', 'unbindable'] as const).map(
     (rootfsPropagation): (typeof FIELDS)[number] => [
       `linux.rootfsPropagation ${rootfsPropagation}`,

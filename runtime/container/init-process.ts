@@ -19,6 +19,7 @@ import { type ProcessId, startTimeOf } from './process.ts';
 import { resetAffinity, setScheduling } from './scheduling.ts';
 import { FIFO, PROGRESS, readProgress } from './state.ts';
 import { cannotKeep } from './store.ts';
+import { writeTimeOffsets } from './time-offsets.ts';
 
 const SIGKILL = 9;
 const FIFO_MODE = 0o600;
@@ -130,6 +131,7 @@ export class InitProcess {
         if (message.step.point === 'ready') return master;
         if (message.step.point === 'cgroup') subject.join?.addProcess(this.#pid);
         if (message.step.point === 'id-maps') writeIdMaps(subject.config, this.#pid);
+        if (message.step.point === 'time-offsets') writeTimeOffsets(subject.config, this.#pid);
         if (message.step.point === 'mounted') master = this.#mounted(message, subject);
         else this.#conversation.answer();
       }

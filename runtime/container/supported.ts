@@ -7,7 +7,6 @@ function unsupported(config: RuntimeConfig): [pointer: string, value: unknown][]
   return [
     ['/hooks', config.hooks],
     ['/linux/seccomp', linux?.seccomp],
-    ['/linux/timeOffsets', linux?.timeOffsets],
     ['/linux/netDevices', linux?.netDevices],
     ['/linux/intelRdt', linux?.intelRdt],
     ['/linux/mountLabel', linux?.mountLabel],

@@ -36,6 +36,7 @@ interface Pointed {
 export class Namespaces {
   private readonly all: readonly Pointed[];
   private readonly facts: Facts;
+  private readonly hasOffsets: boolean;
 
   constructor(config: RuntimeConfig, facts: Facts) {
     this.all = (config.linux?.namespaces ?? []).map((namespace, i) => ({
@@ -43,6 +44,8 @@ export class Namespaces {
       pointer: `/linux/namespaces/${i}`,
     }));
     this.facts = facts;
+    const { monotonic, boottime } = config.linux?.timeOffsets ?? {};
+    this.hasOffsets = monotonic !== undefined || boottime !== undefined;
   }
 
   /** A new namespace of this type is made. */
@@ -57,7 +60,8 @@ export class Namespaces {
 
   /** Flags of the namespaces that init is born in: the PID namespace, when no fork is needed. */
   get cloneFlags(): number {
-    return this.makes('pid') && !this.has('user') ? CLONE.NEWPID : 0;
+    const forks = this.has('user') || this.makes('time');
+    return this.makes('pid') && !forks ? CLONE.NEWPID : 0;
   }
 
   /** Descriptors of the namespaces that are joined. */
@@ -109,7 +113,7 @@ export class Namespaces {
 
   private enterUser(): Step[] {
     const found = this.find('user');
-    if (found === undefined) return [];
+    if (found === undefined) return this.offsetClocks();
     const { pointer } = found;
     const enter: Step[] =
       found.namespace.path !== undefined
@@ -129,15 +133,39 @@ export class Namespaces {
           ];
     return [
       ...enter,
+      ...this.offsetClocks(),
       call('setresgid', [0, 0, 0], { pointer, why: 'become root of the user namespace' }),
       call('setresuid', [0, 0, 0], { pointer, why: 'become root of the user namespace' }),
     ];
   }
 
+  /**
+   * Makes the time namespace while scow, which may be an ordinary user, can still open init's
+   * files in /proc: a change of user takes that away. Nobody may be in the namespace yet.
+   */
+  private offsetClocks(): Step[] {
+    const found = this.find('time');
+    if (found === undefined || !this.makes('time') || !this.hasOffsets) return [];
+    return [
+      call('unshare', [flags('CLONE', CLONE, 'NEWTIME')], {
+        pointer: found.pointer,
+        why: 'make a time namespace',
+      }),
+      {
+        kind: 'report',
+        point: 'time-offsets',
+        answer: {},
+        pointer: '/linux/timeOffsets',
+        why: 'have the clocks set',
+      },
+    ];
+  }
+
   private unshare(): Step[] {
     const born = this.cloneFlags;
+    const made = this.hasOffsets ? ['user', 'time'] : ['user'];
     const names = this.all
-      .filter(({ namespace }) => namespace.path === undefined && namespace.type !== 'user')
+      .filter(({ namespace }) => namespace.path === undefined && !made.includes(namespace.type))
       .map(({ namespace }) => FLAGS[namespace.type])
       .filter((name) => (CLONE[name] & born) === 0);
     if (names.length === 0) return [];
@@ -149,10 +177,13 @@ export class Namespaces {
     ];
   }
 
+  /** Only children enter a PID namespace or, before Linux 6.1, a new time namespace. */
   private fork(): Step[] {
-    const pid = this.find('pid');
-    if (pid === undefined || this.cloneFlags !== 0) return [];
-    return [{ kind: 'fork', pointer: pid.pointer, why: 'start a process in the PID namespace' }];
+    const found = this.find('pid') ?? (this.makes('time') ? this.find('time') : undefined);
+    if (found === undefined || this.cloneFlags !== 0) return [];
+    const { namespace, pointer } = found;
+    const name = namespace.type === 'pid' ? 'PID' : 'time';
+    return [{ kind: 'fork', pointer, why: `start a process in the ${name} namespace` }];
   }
 }
 

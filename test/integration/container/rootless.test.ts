@@ -96,6 +96,17 @@ describe.each(ENGINES)('a container of an ordinary user, under %s', (engine) => 
     expect(words).toEqual(['0', '0', `0 ${uid} 1`, 'deny', 'scow', '1', '']);
   });
 
+  it('has clocks of its own', () => {
+    const bundle = rootlessBundle(engine, (config) => {
+      script('cat /proc/self/timens_offsets')(config);
+      config.linux?.namespaces?.push({ type: 'time' });
+      if (config.linux) config.linux.timeOffsets = { boottime: { secs: 7_000_000 } };
+    });
+    const { stdout, stderr } = rootless(engine, ['run', newId()], bundle);
+    expect(stderr).toBe('');
+    expect(stdout).toMatch(/^monotonic +0 +0\nboottime +7000000 +0\n$/);
+  });
+
   it('has devices, its own mounts, and the sysfs of the host', () => {
     const bundle = rootlessBundle(
       engine,

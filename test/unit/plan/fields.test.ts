@@ -177,6 +177,15 @@ const FIELDS: [
     ['setns(<ipc namespace>, CLONE_NEWIPC)'],
   ],
   [
+    'linux.timeOffsets',
+    linux({
+      namespaces: [{ type: 'mount' }, { type: 'user' }, { type: 'pid' }, { type: 'time' }],
+      timeOffsets: { boottime: { secs: 1 } },
+    }),
+    '/linux/timeOffsets',
+    ['report time-offsets'],
+  ],
+  [
     'linux.uidMappings',
     linux({ namespaces: [{ type: 'mount' }, { type: 'user' }] }),
     '/linux/uidMappings',

@@ -27,12 +27,33 @@ describe('namespaces', () => {
   const HIDE = 'prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)';
 
   test('new ones: init is born in the PID namespace, and makes the rest itself', () => {
-    const config = of({ type: 'pid' }, { type: 'uts' }, { type: 'mount' }, { type: 'time' });
+    const config = of({ type: 'pid' }, { type: 'uts' }, { type: 'mount' }, { type: 'ipc' });
     expect(entering(config)).toEqual({
       born: CLONE.NEWPID,
       descriptors: [],
-      steps: [HIDE, 'unshare(CLONE_NEWUTS|CLONE_NEWNS|CLONE_NEWTIME)'],
+      steps: [HIDE, 'unshare(CLONE_NEWUTS|CLONE_NEWNS|CLONE_NEWIPC)'],
     });
+  });
+
+  test('a new one of time is entered by a fork, as kernels before 6.1 want it', () => {
+    const config = of({ type: 'pid' }, { type: 'mount' }, { type: 'time' });
+    const steps = [HIDE, 'unshare(CLONE_NEWPID|CLONE_NEWNS|CLONE_NEWTIME)', 'fork'];
+    expect(entering(config)).toEqual({ born: 0, descriptors: [], steps });
+  });
+
+  test('clocks are set while scow can open init’s files in /proc', () => {
+    const config = of({ type: 'user' }, { type: 'mount' }, { type: 'time' });
+    const timeOffsets = { monotonic: { secs: 5 } };
+    const { steps } = entering({ ...config, linux: { ...config.linux, timeOffsets } });
+    const at = steps.indexOf('unshare(CLONE_NEWTIME)');
+    expect(steps.slice(at - 2, at + 4)).toEqual([
+      'unshare(CLONE_NEWUSER)',
+      'report id-maps',
+      'unshare(CLONE_NEWTIME)',
+      'report time-offsets',
+      'setresgid(0, 0, 0)',
+      'setresuid(0, 0, 0)',
+    ]);
   });
 
   test('joined ones: by descriptors of scow, the mount namespace last', () => {

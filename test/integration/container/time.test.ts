@@ -20,7 +20,8 @@ const offset: Edit = (config) => {
 const without =
   (type: string): Edit =>
   (config) => {
-    linuxOf(config).namespaces = linuxOf(config).namespaces?.filter((found) => found.type !== type);
+    const linux = linuxOf(config);
+    linux.namespaces = (linux.namespaces ?? []).filter((found) => found.type !== type);
   };
 
 const mapped: Edit = (config) => {

@@ -1,9 +1,10 @@
-import { resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { readConfig } from '../container/bundle.ts';
+import type { CgroupManager } from '../container/cgroup.ts';
 import type { CreateOptions } from '../container/create.ts';
 import { activationSockets, callersDescriptors, tellOfSockets } from '../container/preserved.ts';
 import { validateId } from '../container/store.ts';
-import type { Input } from './parse.ts';
+import type { Flags, Input } from './parse.ts';
 import { storeOf } from './root.ts';
 
 /** The numbers above them are init's own; the usual limit of a process is 1024. */
@@ -17,8 +18,6 @@ const MOST_DESCRIPTORS = 900;
 export function createOptions({ global, flags, positionals }: Input): CreateOptions {
   const [id = ''] = positionals;
   validateId(id);
-  if (global.has('systemd-cgroup'))
-    throw new Error('--systemd-cgroup is not supported yet: leave it out to use cgroupfs');
   const bundle = resolve(flags.text('bundle') ?? '.');
   const sockets = activationSockets();
   const preserveFds = flags.count('preserve-fds') + sockets;
@@ -28,7 +27,8 @@ export function createOptions({ global, flags, positionals }: Input): CreateOpti
     );
   const consoleSocket = flags.text('console-socket');
   const pidFile = flags.text('pid-file');
-  const { config, text } = readConfig(bundle);
+  const pidfdSocket = flags.text('pidfd-socket');
+  const { config, text } = readConfig(resolve(flags.text('config') ?? join(bundle, 'config.json')));
   return {
     root: storeOf(global).root,
     id,
@@ -36,10 +36,20 @@ export function createOptions({ global, flags, positionals }: Input): CreateOpti
     config: tellOfSockets(config, sockets),
     configText: text,
     ...(consoleSocket === undefined ? {} : { consoleSocket: resolve(consoleSocket) }),
+    ...(pidfdSocket === undefined ? {} : { pidfdSocket: resolve(pidfdSocket) }),
     ...(pidFile === undefined ? {} : { pidFile: resolve(pidFile) }),
     preserveFds,
     preserved: callersDescriptors(preserveFds),
     noPivot: flags.has('no-pivot'),
     noNewKeyring: flags.has('no-new-keyring'),
+    cgroupManager: cgroupManager(global),
   };
+}
+
+function cgroupManager(global: Flags): CgroupManager {
+  const flag = global.has('systemd-cgroup') ? 'systemd-cgroup' : 'cgroup-manager systemd';
+  const manager = global.text('cgroup-manager') ?? 'cgroupfs';
+  if (global.has('systemd-cgroup') || manager === 'systemd')
+    throw new Error(`--${flag} is not supported yet: leave it out to use cgroupfs`);
+  return manager as CgroupManager;
 }

@@ -1,6 +1,13 @@
 import { logError, openLog } from '../container/log.ts';
 import { type Flags, parse } from './parse.ts';
-import { COMMANDS, type Command, GLOBAL_FLAGS, HELP_FLAG, NOT_YET } from './table.ts';
+import {
+  COMMANDS,
+  type Command,
+  GLOBAL_FLAGS,
+  HELP_FLAG,
+  NOT_YET,
+  UnknownCommand,
+} from './table.ts';
 
 /**
  * Runs one scow command and ends the process with its exit status: 1 when it failed.
@@ -10,7 +17,7 @@ import { COMMANDS, type Command, GLOBAL_FLAGS, HELP_FLAG, NOT_YET } from './tabl
 export async function main(args: readonly string[]): Promise<void> {
   const fail = (error: unknown) => {
     logError(error);
-    process.exit(1);
+    process.exit(error instanceof UnknownCommand ? error.exitStatus : 1);
   };
   process.on('uncaughtException', fail);
   process.on('unhandledRejection', fail);
@@ -29,7 +36,7 @@ async function execute(args: readonly string[]): Promise<number | undefined> {
   const { flags: global, rest } = explained('scow', () =>
     parse(args, GLOBAL_FLAGS, { flagsFirst: true }),
   );
-  openLogOf(global);
+  await openLogOf(global);
   if (global.has('version')) return (await import('./version.ts')).printVersion();
   const [name, ...commandArgs] = rest;
   if (name === undefined || global.has('help')) return (await import('./usage.ts')).help(name);
@@ -44,12 +51,16 @@ async function execute(args: readonly string[]): Promise<number | undefined> {
   return run({ global, flags, positionals });
 }
 
-function openLogOf(global: Flags): void {
-  const file = global.text('log');
+async function openLogOf(global: Flags): Promise<void> {
+  const level = global.has('debug') ? 'debug' : global.text('log-level');
+  const destination = global.text('log');
+  const [, service, name = ''] = /^(journald|syslog):(.*)$/s.exec(destination ?? '') ?? [];
   openLog({
-    ...(file === undefined ? {} : { file }),
+    ...(service === undefined
+      ? { file: destination?.replace(/^file:/, '') }
+      : { service: (await import('../container/log-service.ts')).openService(service, name) }),
     format: global.text('log-format') === 'json' ? 'json' : 'text',
-    debug: global.has('debug'),
+    level: level === 'debug' || level === 'error' ? level : 'warning',
   });
 }
 
@@ -57,7 +68,9 @@ function find(name: string): Command {
   const command = COMMANDS.find((known) => known.name === name);
   if (command !== undefined) return command;
   if (NOT_YET.includes(name)) throw new Error(`${name} is not supported yet`);
-  throw new Error(`unknown command ${JSON.stringify(name)}: scow --help lists the commands`);
+  throw new UnknownCommand(
+    `unknown command ${JSON.stringify(name)}: scow --help lists the commands`,
+  );
 }
 
 function parseCommand(command: Command, args: readonly string[]) {

@@ -46,7 +46,11 @@ export interface Command {
 
 export const GLOBAL_FLAGS: readonly Flag[] = [
   { name: 'debug', about: 'also log what is being done' },
-  { name: 'log', value: 'FILE', about: 'write errors and warnings to FILE too' },
+  {
+    name: 'log',
+    value: 'FILE',
+    about: 'write errors and warnings to FILE too, or to journald:NAME or syslog:NAME',
+  },
   {
     name: 'log-format',
     value: 'FORMAT',
@@ -59,6 +63,20 @@ export const GLOBAL_FLAGS: readonly Flag[] = [
     value: 'DIR',
     about:
       'where the state of containers is kept, best on a tmpfs [default: "/run/scow"; for an ordinary user "$XDG_RUNTIME_DIR/scow"]',
+  },
+  {
+    name: 'log-level',
+    value: 'LEVEL',
+    about: 'the least that is logged; info is as warning',
+    choices: ['error', 'warning', 'info', 'debug'],
+    default: 'warning',
+  },
+  {
+    name: 'cgroup-manager',
+    value: 'MANAGER',
+    about: 'who makes the cgroups; with disabled there are none, and so no limits and device rules',
+    choices: ['cgroupfs', 'systemd', 'disabled'],
+    default: 'cgroupfs',
   },
   {
     name: 'systemd-cgroup',
@@ -103,6 +121,17 @@ const CREATE_FLAGS: readonly Flag[] = [
     name: 'console-socket',
     value: 'SOCKET',
     about: "a listening Unix socket that receives the master of the container's terminal",
+  },
+  {
+    name: 'config',
+    short: 'f',
+    value: 'FILE',
+    about: "the configuration, instead of the bundle's config.json",
+  },
+  {
+    name: 'pidfd-socket',
+    value: 'SOCKET',
+    about: "a listening Unix socket that receives a pidfd of the container's init",
   },
   { name: 'pid-file', value: 'FILE', about: "write the PID of the container's init to FILE" },
   {
@@ -260,6 +289,11 @@ export const COMMANDS: readonly Command[] = [
     load: () => import('./stop.ts'),
   },
 ];
+
+/** A word that is no command: engines know it by runc's exit status. */
+export class UnknownCommand extends Error {
+  readonly exitStatus = 3;
+}
 
 /** Commands of other runtimes that engines may call and scow does not have yet. */
 export const NOT_YET: readonly string[] = [

@@ -1,6 +1,6 @@
 import yargs, { type Argv, type Options } from 'yargs';
 import { print } from '../linux/output.ts';
-import { COMMANDS, type Command, type Flag, GLOBAL_FLAGS } from './table.ts';
+import { COMMANDS, type Command, type Flag, GLOBAL_FLAGS, UnknownCommand } from './table.ts';
 
 /**
  * Prints help for one command, or for scow.
@@ -11,7 +11,7 @@ import { COMMANDS, type Command, type Flag, GLOBAL_FLAGS } from './table.ts';
 export async function help(name: string | undefined): Promise<number> {
   const command = COMMANDS.find((known) => known.name === name);
   if (name !== undefined && command === undefined)
-    throw new Error(`no help for ${JSON.stringify(name)}: scow --help lists the commands`);
+    throw new UnknownCommand(`no help for ${JSON.stringify(name)}: scow --help lists the commands`);
   const described = command === undefined ? describeScow() : describeCommand(command);
   print(`${await described.getHelp()}\n`);
   return 0;

@@ -1,5 +1,4 @@
 import { closeSync, openSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import type { RuntimeConfig } from '../../schemas/runtime-config.ts';
 import { formatViolations, parseJson, validateRuntimeConfig } from '../../schemas/validate.ts';
 import { O } from '../linux/constants.ts';
@@ -13,14 +12,13 @@ export interface BundleConfig {
 }
 
 /**
- * Reads a bundle's `config.json` (bundle.md) and checks it against the runtime specification.
+ * Reads a bundle's configuration (bundle.md) and checks it against the runtime specification.
  *
- * @param bundle absolute path of the bundle
+ * @param file absolute path, in the bundle `config.json`
  * @throws Error when the file cannot be read, is not JSON, or breaks the specification: then with
  *   every violation
  */
-export function readConfig(bundle: string): BundleConfig {
-  const file = join(bundle, 'config.json');
+export function readConfig(file: string): BundleConfig {
   const text = readText(file);
   const config: unknown = parseJson(text, file);
   const violations = validateRuntimeConfig(config);

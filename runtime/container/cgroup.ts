@@ -3,7 +3,7 @@ import { applyDeviceRules } from '../cgroups/attach.ts';
 import type { Cgroup } from '../cgroups/cgroup.ts';
 import { createCgroup, NoCgroupAccess, removeCreated } from '../cgroups/create.ts';
 import { DEFAULT_DEVICE_RULES } from '../cgroups/devices.ts';
-import { findHierarchy } from '../cgroups/hierarchy.ts';
+import { findHierarchy, ownCgroup } from '../cgroups/hierarchy.ts';
 import { containerCgroupPath } from '../cgroups/path.ts';
 import { debug } from './log.ts';
 
@@ -13,28 +13,56 @@ export interface CgroupPlace {
   readonly mount: string;
   /** The cgroup's path below that. */
   readonly path: string;
+  /** It is scow's own: none is made for the container, which stays there. */
+  readonly shared: boolean;
   /** The container may do without: nothing in its configuration needs the cgroup. */
   readonly optional: boolean;
 }
 
+/** Who makes a container's cgroup; `disabled`: nobody does. */
+export type CgroupManager = 'cgroupfs' | 'disabled';
+
 /**
  * Finds where a container's cgroup belongs.
  *
+ * @returns undefined when there is none, and none is to be made
  * @throws Error in one line when there is no cgroup v2, or the configured path is no path
  */
-export function placeCgroup(config: RuntimeConfig, id: string): CgroupPlace {
+export function placeCgroup(
+  config: RuntimeConfig,
+  id: string,
+  manager: CgroupManager,
+): CgroupPlace | undefined {
+  if (manager === 'disabled') return ownPlace();
   const hierarchy = findHierarchy();
   const { cgroupsPath, resources } = config.linux ?? {};
   const path = containerCgroupPath({ id, cgroupsPath, systemd: false }, hierarchy);
   return {
     mount: hierarchy.mountPoint,
     path,
+    shared: false,
     optional: !cgroupsPath && (resources?.devices ?? []).every(({ allow }) => !allow),
   };
 }
 
-/** The directory of a container's cgroup. */
-export function directoryOf({ mount, path }: CgroupPlace): string {
+/** Where scow itself is, as far as that can be seen. */
+function ownPlace(): CgroupPlace | undefined {
+  try {
+    const hierarchy = findHierarchy();
+    const path = ownCgroup(hierarchy);
+    return { mount: hierarchy.mountPoint, path, shared: true, optional: true };
+  } catch (error) {
+    debug((error as Error).message);
+    return undefined;
+  }
+}
+
+/** The directory of a container's own cgroup; null when it has none, so that no other is touched. */
+export function directoryOf(place: CgroupPlace | undefined): string | null {
+  return place === undefined || place.shared ? null : pathOf(place);
+}
+
+function pathOf({ mount, path }: CgroupPlace): string {
   return path === '/' ? mount : `${mount}${path}`;
 }
 
@@ -42,17 +70,18 @@ export function directoryOf({ mount, path }: CgroupPlace): string {
  * Makes a container's cgroup and sets its device rules.
  *
  * @param undo gets what removes it again
- * @returns undefined when it may not be made, and the container can do without
+ * @returns undefined when none is to be made, or it may not be and the container can do without
  * @throws Error in one line when the kernel refuses
  */
 export function makeCgroup(
   config: RuntimeConfig,
-  place: CgroupPlace,
+  place: CgroupPlace | undefined,
   undo: (() => void)[],
 ): Cgroup | undefined {
+  if (place === undefined || place.shared) return undefined;
   let made: ReturnType<typeof createCgroup>;
   try {
-    made = createCgroup(directoryOf(place));
+    made = createCgroup(pathOf(place));
   } catch (error) {
     if (!(error instanceof NoCgroupAccess) || !place.optional) throw error;
     debug(`${error.message}: going on without a cgroup`);

@@ -7,7 +7,13 @@ import { codeOf, reason } from '../linux/reason.ts';
 import { planContainer } from '../plan/container.ts';
 import type { Facts, PlanOptions } from '../plan/facts.ts';
 import type { Plan } from '../plan/plan.ts';
-import { type CgroupPlace, directoryOf, makeCgroup, placeCgroup } from './cgroup.ts';
+import {
+  type CgroupManager,
+  type CgroupPlace,
+  directoryOf,
+  makeCgroup,
+  placeCgroup,
+} from './cgroup.ts';
 import { readFacts } from './facts.ts';
 import { checkHostNamespaces } from './host-namespaces.ts';
 import { InitProcess, KilledAtBirth, makeInitFiles } from './init-process.ts';
@@ -17,7 +23,7 @@ import { thisProcess } from './process.ts';
 import { type ContainerState, SPEC_VERSION, timestamp } from './state.ts';
 import { ContainerStore } from './store.ts';
 import { checkSupported } from './supported.ts';
-import { sendTerminal } from './terminal/console-socket.ts';
+import { sendPidfd, sendTerminal } from './terminal/console-socket.ts';
 import { setWindowSize } from './terminal/size.ts';
 
 export interface CreateOptions {
@@ -32,6 +38,8 @@ export interface CreateOptions {
   readonly configText: string;
   /** Absolute path of the socket that takes the terminal. */
   readonly consoleSocket?: string;
+  /** Absolute path of the socket that takes a descriptor of init. */
+  readonly pidfdSocket?: string;
   /** Absolute path of the file for init's PID. */
   readonly pidFile?: string;
   /** How many descriptors from 3 on are the program's. */
@@ -40,6 +48,7 @@ export interface CreateOptions {
   readonly preserved: readonly number[];
   readonly noPivot: boolean;
   readonly noNewKeyring: boolean;
+  readonly cgroupManager: CgroupManager;
 }
 
 /** A container whose init waits for its start. */
@@ -86,7 +95,7 @@ export function create(options: CreateOptions, foreground: boolean): Created {
   checkSupported(config);
   checkHostNamespaces(config);
   if (config.process !== undefined) checkLabels(config.process);
-  const place = placeCgroup(config, id);
+  const place = placeCgroup(config, id, options.cgroupManager);
   const prepared = prepare(options, foreground, place);
   const store = new ContainerStore(options.root);
   const lock = store.create(id);
@@ -102,11 +111,12 @@ export function create(options: CreateOptions, foreground: boolean): Created {
       store.write(state);
     };
     const { init, master } = bear(options, prepared, cgroup, store.directory(id), update, undo);
-    const { pidFile } = options;
+    const { pidFile, pidfdSocket } = options;
     if (pidFile !== undefined) {
       writePidFile(pidFile, init.id.pid);
       undo.push(() => rmSync(pidFile, { force: true }));
     }
+    if (pidfdSocket !== undefined) sendPidfd(pidfdSocket, init.pidfd);
     update({ launchedBy: null });
     init.detach();
     lock.release();
@@ -125,7 +135,11 @@ interface Prepared {
 }
 
 /** Everything that can go wrong before anything is made. */
-function prepare(options: CreateOptions, foreground: boolean, place: CgroupPlace): Prepared {
+function prepare(
+  options: CreateOptions,
+  foreground: boolean,
+  place: CgroupPlace | undefined,
+): Prepared {
   const { config, id, bundle, preserveFds, preserved, noPivot, noNewKeyring } = options;
   const facts = readFacts(config, bundle, place);
   const planOptions: PlanOptions = {
@@ -202,7 +216,7 @@ function placeTerminal(
 function firstState(
   { config, id, bundle }: CreateOptions,
   { facts }: Prepared,
-  cgroup: string,
+  cgroup: string | null,
 ): ContainerState {
   const pid = config.linux?.namespaces?.find(({ type }) => type === 'pid');
   return {

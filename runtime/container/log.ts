@@ -2,19 +2,30 @@ import { openSync, writeSync } from 'node:fs';
 import { reason } from '../linux/reason.ts';
 
 export type LogFormat = 'text' | 'json';
-type Level = 'debug' | 'warning' | 'error';
+/** From the most to the least that is told. */
+const LEVELS = ['debug', 'warning', 'error'] as const;
+export type Level = (typeof LEVELS)[number];
+
+/** A service of the system that keeps logs. */
+export interface LogService {
+  readonly descriptor: number;
+  /** Never fails: a log must not stop a container. */
+  write(level: Level, line: string): void;
+}
 
 /** Where messages go, as the global flags say. */
 export interface LogOptions {
-  /** The file that `--log` names; without one, messages go to stderr. */
-  readonly file?: string;
+  /** The file that `--log` names; without one, and without a service, messages go to stderr. */
+  readonly file?: string | undefined;
+  readonly service?: LogService;
   readonly format: LogFormat;
-  readonly debug: boolean;
+  /** The least that is told. */
+  readonly level: Level;
 }
 
 const STDERR = 2;
 
-let options: LogOptions = { format: 'text', debug: false };
+let options: LogOptions = { format: 'text', level: 'warning' };
 let logFile: number | undefined;
 
 /**
@@ -33,14 +44,14 @@ export function openLog(wanted: LogOptions): void {
   }
 }
 
-/** The descriptor of the log file, if there is one. */
+/** The descriptor that the log is written to, if it is scow's own. */
 export function logDescriptor(): number | undefined {
-  return logFile;
+  return options.service?.descriptor ?? logFile;
 }
 
-/** Says what is being done, with `--debug` only. */
+/** Says what is being done, with `--debug` or `--log-level debug` only. */
 export function debug(message: string): void {
-  if (options.debug) log('debug', message);
+  log('debug', message);
 }
 
 /** Says that something is not as it should be, but does not stop the command. */
@@ -51,28 +62,32 @@ export function warn(message: string): void {
 /**
  * Says why the command failed: in the log, where engines look for it, and on stderr, where people do.
  *
- * @param error its message is the line; with `--debug` its stack and causes follow
+ * @param error its message is the line; at the level debug its stack and causes follow
  */
 export function logError(error: unknown): void {
   const message = error instanceof Error ? error.message : String(error);
   log('error', message);
-  if (logFile !== undefined) write(STDERR, `scow: ${message}\n`);
-  if (error instanceof Error)
+  if (logDescriptor() !== undefined) write(STDERR, `scow: ${message}\n`);
+  if (error instanceof Error && options.level === 'debug')
     for (let cause: unknown = error; cause instanceof Error; cause = cause.cause)
       debug(cause.stack ?? cause.message);
 }
 
 function log(level: Level, message: string): void {
-  if (logFile === undefined && options.format === 'text') {
+  if (LEVELS.indexOf(level) < LEVELS.indexOf(options.level)) return;
+  const { service, format } = options;
+  if (service !== undefined)
+    service.write(level, format === 'json' ? formatted(level, message) : message);
+  else if (logFile === undefined && format === 'text')
     write(STDERR, `scow: ${level === 'error' ? '' : `${level}: `}${message}\n`);
-    return;
-  }
+  else write(logFile ?? STDERR, `${formatted(level, message)}\n`);
+}
+
+function formatted(level: Level, message: string): string {
   const time = `${new Date().toISOString().slice(0, 19)}Z`;
-  const line =
-    options.format === 'json'
-      ? JSON.stringify({ level, msg: message, time })
-      : `time="${time}" level=${level} msg=${quoted(message)}`;
-  write(logFile ?? STDERR, `${line}\n`);
+  return options.format === 'json'
+    ? JSON.stringify({ level, msg: message, time })
+    : `time="${time}" level=${level} msg=${quoted(message)}`;
 }
 
 /** A value of a `key=value` line is quoted unless it is one plain word. */

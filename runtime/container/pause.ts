@@ -45,8 +45,8 @@ export function resumeContainer(store: ContainerStore, id: string): void {
 function cgroupOf({ id, cgroup }: ContainerState, doing: string): Cgroup {
   if (cgroup === null)
     throw new Error(
-      `cannot ${doing} container ${JSON.stringify(id)}: it has no cgroup of its own; ` +
-        'delegate one to this user (systemd: Delegate=yes) before it is created',
+      `cannot ${doing} container ${JSON.stringify(id)}: it has no cgroup of its own ` +
+        '(an ordinary user has none without delegation, systemd: Delegate=yes)',
     );
   return Cgroup.at(cgroup);
 }

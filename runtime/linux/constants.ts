@@ -141,7 +141,13 @@ export const PR_CAP_AMBIENT = { RAISE: 2, CLEAR_ALL: 4 } as const;
 
 /** socket(2), send(2), unix(7) */
 export const AF_UNIX = 1;
-export const SOCK = { STREAM: 1, SEQPACKET: 5, NONBLOCK: 0o4000, CLOEXEC: 0o2000000 } as const;
+export const SOCK = {
+  STREAM: 1,
+  DGRAM: 2,
+  SEQPACKET: 5,
+  NONBLOCK: 0o4000,
+  CLOEXEC: 0o2000000,
+} as const;
 export const SOL_SOCKET = 1;
 export const SCM_RIGHTS = 1;
 export const MSG = {

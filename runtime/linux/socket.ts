@@ -147,19 +147,20 @@ export function receiveMessage(
 }
 
 /**
- * Connects to a socket in the file system: AF_UNIX, SOCK_STREAM, close-on-exec (unix(7)).
+ * Connects to a socket in the file system: AF_UNIX, close-on-exec (unix(7)).
  *
  * The file is opened by itself first and named through procfs, so that its path may be
  * longer than the 108 bytes that an address holds.
  *
+ * @param type the socket's type, SOCK.STREAM if not given
  * @returns the connected descriptor, blocking
  * @throws SyscallError: ENOENT and its like from openat; ECONNREFUSED from connect when the
- *   file is no socket or nobody listens; EPROTOTYPE when it is no stream socket
+ *   file is no socket or nobody listens; EPROTOTYPE when it is of another type
  */
-export function connectUnix(path: string): number {
+export function connectUnix(path: string, type: number = SOCK.STREAM): number {
   const file = syscall('openat', AT.FDCWD, path, O.PATH | O.CLOEXEC, 0);
   try {
-    const socket = syscall('socket', AF_UNIX, SOCK.STREAM | SOCK.CLOEXEC, 0);
+    const socket = syscall('socket', AF_UNIX, type | SOCK.CLOEXEC, 0);
     const address = new Uint8Array(SOCKADDR_UN.size);
     address[0] = AF_UNIX;
     address.set(Buffer.from(`/proc/self/fd/${file}`), SOCKADDR_UN.path);

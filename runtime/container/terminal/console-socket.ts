@@ -4,6 +4,8 @@ import { SyscallError, syscall } from '../../linux/syscall.ts';
 
 /** What receivers are told the descriptor was opened as; they show it, and don't open it. */
 const MASTER_NAME = '/dev/ptmx';
+/** What receivers are told a pidfd is of: runc has another word for the process of an exec. */
+const INIT_NAME = 'standard';
 
 /**
  * Hands a container's terminal to whoever listens on a console socket: one message over a
@@ -15,20 +17,30 @@ const MASTER_NAME = '/dev/ptmx';
  * @throws Error in one line when nobody takes the terminal
  */
 export function sendTerminal(socketPath: string, master: number): void {
+  handOver('the terminal to console socket', socketPath, MASTER_NAME, master);
+}
+
+/**
+ * Hands a descriptor of a container's init to whoever listens on a socket, in a message like that
+ * of the terminal (what `--pidfd-socket` of runc's command line means).
+ *
+ * @param pidfd stays open here
+ * @throws Error in one line when nobody takes it
+ */
+export function sendPidfd(socketPath: string, pidfd: number): void {
+  handOver('the pidfd to socket', socketPath, INIT_NAME, pidfd);
+}
+
+function handOver(what: string, socketPath: string, name: string, descriptor: number): void {
   try {
     const socket = connectUnix(socketPath);
     try {
-      sendMessage(socket, Buffer.from(MASTER_NAME), [master]);
+      sendMessage(socket, Buffer.from(name), [descriptor]);
     } finally {
       syscall('close', socket);
     }
   } catch (cause) {
-    throw new Error(
-      `cannot send the terminal to console socket ${socketPath}: ${why(socketPath, cause)}`,
-      {
-        cause,
-      },
-    );
+    throw new Error(`cannot send ${what} ${socketPath}: ${why(socketPath, cause)}`, { cause });
   }
 }
 

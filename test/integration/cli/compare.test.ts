@@ -234,6 +234,7 @@ const SCENARIOS: readonly Scenario[] = [
     name: 'command lines that are none',
     config: SLEEP,
     steps: [
+      'nonsense',
       'start',
       'start a b',
       'state',

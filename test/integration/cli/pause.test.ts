@@ -92,8 +92,8 @@ describe.each(ENGINES)('under %s', (engine) => {
     const state = store.read(id);
     store.write({ ...state, cgroup: null });
     expect(refused('pause', id)).toBe(
-      `scow: cannot pause container "${id}": it has no cgroup of its own; ` +
-        'delegate one to this user (systemd: Delegate=yes) before it is created\n',
+      `scow: cannot pause container "${id}": it has no cgroup of its own ` +
+        '(an ordinary user has none without delegation, systemd: Delegate=yes)\n',
     );
     store.write(state);
   });

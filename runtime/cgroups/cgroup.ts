@@ -109,6 +109,20 @@ export class Cgroup {
   }
 
   /**
+   * Whether the memory limit of the cgroup was in the way of its processes: one was killed, or
+   * an allocation failed (cgroup-v2.rst, memory.events).
+   */
+  ranOutOfMemory(): boolean {
+    try {
+      const events = readFileSync(join(this.path, 'memory.events'), 'latin1');
+      return /^(max|oom|oom_kill) [1-9]/m.test(events);
+    } catch (error) {
+      if (isGone(error)) return false;
+      throw error;
+    }
+  }
+
+  /**
    * Freezes every process in and below the cgroup, and waits until they all stand still.
    *
    * @param limit milliseconds

@@ -1,11 +1,14 @@
 import type { RuntimeConfig } from '../../schemas/runtime-config.ts';
+import { applySettings } from '../cgroups/apply.ts';
 import { applyDeviceRules } from '../cgroups/attach.ts';
 import type { Cgroup } from '../cgroups/cgroup.ts';
+import { enableControllers } from '../cgroups/controllers.ts';
 import { createCgroup, NoCgroupAccess, removeCreated } from '../cgroups/create.ts';
 import { DEFAULT_DEVICE_RULES } from '../cgroups/devices.ts';
 import { findHierarchy, ownCgroup } from '../cgroups/hierarchy.ts';
 import { containerCgroupPath } from '../cgroups/path.ts';
-import { debug } from './log.ts';
+import { type Setting, settingsOf } from '../cgroups/settings.ts';
+import { debug, warn } from './log.ts';
 
 /** Where a container's cgroup is to be. */
 export interface CgroupPlace {
@@ -41,7 +44,10 @@ export function placeCgroup(
     mount: hierarchy.mountPoint,
     path,
     shared: false,
-    optional: !cgroupsPath && (resources?.devices ?? []).every(({ allow }) => !allow),
+    optional:
+      !cgroupsPath &&
+      (resources?.devices ?? []).every(({ allow }) => !allow) &&
+      settingsOf(resources ?? {}).length === 0,
   };
 }
 
@@ -67,7 +73,7 @@ function pathOf({ mount, path }: CgroupPlace): string {
 }
 
 /**
- * Makes a container's cgroup and sets its device rules.
+ * Makes a container's cgroup and sets its limits and device rules, but for the number of processes.
  *
  * @param undo gets what removes it again
  * @returns undefined when none is to be made, or it may not be and the container can do without
@@ -78,7 +84,12 @@ export function makeCgroup(
   place: CgroupPlace | undefined,
   undo: (() => void)[],
 ): Cgroup | undefined {
-  if (place === undefined || place.shared) return undefined;
+  if (place === undefined || place.shared) {
+    const limits = settingsOf(config.linux?.resources ?? {});
+    if (limits.length > 0)
+      warn(`without a cgroup, by --cgroup-manager disabled, ${limits[0]?.pointer} has no effect`);
+    return undefined;
+  }
   let made: ReturnType<typeof createCgroup>;
   try {
     made = createCgroup(pathOf(place));
@@ -92,10 +103,30 @@ export function makeCgroup(
     if (created.includes(cgroup.path)) cgroup.remove();
     removeCreated(created);
   });
+  enableControllers(place.mount, cgroup.path);
+  applySettings(cgroup, settingsBut(config, isOfPids));
   applyDeviceRules(cgroup, [...(config.linux?.resources?.devices ?? []), ...DEFAULT_DEVICE_RULES]);
   const owner = cgroupOwner(config);
   if (owner !== undefined && process.geteuid?.() === 0) cgroup.delegateTo(owner);
   return cgroup;
+}
+
+/**
+ * Limits the number of processes, when init has done its own fork.
+ *
+ * @throws Error in one line when the kernel refuses
+ */
+export function limitProcesses(config: RuntimeConfig, cgroup: Cgroup): void {
+  const isOther = (setting: Setting) => !isOfPids(setting);
+  applySettings(cgroup, settingsBut(config, isOther));
+}
+
+function isOfPids({ file }: Setting): boolean {
+  return file.startsWith('pids.');
+}
+
+function settingsBut(config: RuntimeConfig, unwanted: (setting: Setting) => boolean): Setting[] {
+  return settingsOf(config.linux?.resources ?? {}).filter((setting) => !unwanted(setting));
 }
 
 /**

@@ -11,6 +11,7 @@ import {
   type CgroupManager,
   type CgroupPlace,
   directoryOf,
+  limitProcesses,
   makeCgroup,
   placeCgroup,
 } from './cgroup.ts';
@@ -111,6 +112,7 @@ export function create(options: CreateOptions, foreground: boolean): Created {
       store.write(state);
     };
     const { init, master } = bear(options, prepared, cgroup, store.directory(id), update, undo);
+    if (cgroup !== undefined) limitProcesses(config, cgroup);
     const { pidFile, pidfdSocket } = options;
     if (pidFile !== undefined) {
       writePidFile(pidFile, init.id.pid);
@@ -184,6 +186,7 @@ function bear(
   try {
     return live(plan, cgroup);
   } catch (error) {
+    if (cgroup?.ranOutOfMemory()) throw outOfMemory(error as Error);
     if (!(error instanceof KilledAtBirth) || cgroup === undefined) throw error;
     debug(`init was killed in its new cgroup: moving it there instead`);
     attempt(undo.pop() as () => void);
@@ -193,6 +196,15 @@ function bear(
       cgroup,
     );
   }
+}
+
+/** What init was doing stays in the message; what asked for that is not to blame. */
+function outOfMemory(cause: Error): Error {
+  const what = cause.message.replace(/ {2}\[\/[^\]]*\]$/, '');
+  return new Error(
+    `the memory limit is too small to create the container: ${what}  [/linux/resources/memory/limit]`,
+    { cause },
+  );
 }
 
 function compilePlan(plan: Plan): Uint8Array {

@@ -231,11 +231,11 @@ const CONFIGURATIONS: Readonly<Record<string, readonly [edit: Edit, line: string
     },
     /\/linux\/seccomp is not supported yet/,
   ],
-  'a limit of memory, which is not supported yet': [
+  'a limit that cgroup v2 does not have': [
     ({ linux }) => {
-      linux.resources = { memory: { limit: 1 << 20 } };
+      linux.resources = { memory: { swappiness: 60 } };
     },
-    /\/linux\/resources\/memory is not supported yet/,
+    /\/linux\/resources\/memory\/swappiness is not in cgroup v2/,
   ],
   'a cgroup outside of the hierarchy': [
     ({ linux }) => {

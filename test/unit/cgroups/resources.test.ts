@@ -28,24 +28,41 @@ test('objects in which nothing is set ask for nothing', () => {
   expect(check({ resources })).toEqual([]);
 });
 
-test('each controller that is asked for is refused by name, and all of them at once', () => {
+test('limits that cgroup v2 has are accepted', () => {
   const resources = {
-    memory: { limit: 1 },
-    cpu: { idle: 0 },
+    memory: { limit: 10, swap: 20, reservation: 5, kernel: -1, useHierarchy: true },
+    cpu: { shares: 1024, quota: 1000, period: 2000, cpus: '0', idle: 0, realtimeRuntime: 0 },
     pids: { limit: 5 },
-    blockIO: { weightDevice: [{ major: 8, minor: 0, weight: 10 }] },
+    blockIO: { weight: 10, weightDevice: [{ major: 8, minor: 0, weight: 1000 }] },
     hugepageLimits: [{ pageSize: '2MB', limit: 1 }],
-    network: { classID: 1 },
     rdma: { mlx5_1: { hcaHandles: 3 } },
     unified: { 'memory.high': '1' },
   };
-  const violations = check({ resources });
-  expect(violations.map(({ pointer }) => pointer)).toEqual([
-    ...Object.keys(resources).map((name) => `/linux/resources/${name}`),
-  ]);
-  expect(new Set(violations.map(({ message }) => message))).toEqual(
-    new Set(['is not supported yet']),
-  );
+  expect(check({ resources })).toEqual([]);
+});
+
+test.each([
+  ['memory/kernel', { memory: { kernel: 1 } }, 'is not in cgroup v2'],
+  ['memory/kernelTCP', { memory: { kernelTCP: 1 } }, 'is not in cgroup v2'],
+  ['memory/swappiness', { memory: { swappiness: 0 } }, 'vm.swappiness'],
+  ['memory/disableOOMKiller', { memory: { disableOOMKiller: true } }, 'is not in cgroup v2'],
+  ['memory/swap', { memory: { swap: 5 } }, 'needs a limit too'],
+  ['memory/swap', { memory: { limit: 10, swap: 5 } }, 'at least the limit, 10'],
+  ['cpu/realtimeRuntime', { cpu: { realtimeRuntime: 1 } }, 'real-time'],
+  ['cpu/realtimePeriod', { cpu: { realtimePeriod: 1 } }, 'real-time'],
+  ['blockIO/leafWeight', { blockIO: { leafWeight: 10 } }, 'is not in cgroup v2'],
+  ['blockIO/weight', { blockIO: { weight: 9 } }, 'from 10 to 1000'],
+  [
+    'blockIO/weightDevice/0/leafWeight',
+    { blockIO: { weightDevice: [{ major: 8, minor: 0, leafWeight: 10 }] } },
+    'is not in cgroup v2',
+  ],
+  ['network', { network: { classID: 1 } }, 'nftables'],
+])('%s that cgroup v2 cannot honour is refused with the reason', (place, resources, why) => {
+  const [refusal, ...others] = check({ resources });
+  expect(others).toEqual([]);
+  expect(refusal?.pointer).toBe(`/linux/resources/${place}`);
+  expect(refusal?.message).toContain(why);
 });
 
 test('a device rule without access, which would cover nothing, is refused', () => {

@@ -1,0 +1,91 @@
+import { closeSync, openSync, readFileSync, writeSync } from 'node:fs';
+import { join } from 'node:path';
+import { O } from '../linux/constants.ts';
+import { codeOf, reason } from '../linux/reason.ts';
+import type { Cgroup } from './cgroup.ts';
+import { whyMissing } from './controllers.ts';
+import type { Setting } from './settings.ts';
+
+/**
+ * Writes settings into the files of a cgroup.
+ *
+ * @throws Error in one line that names the field, the file and what to do; earlier settings
+ *   have been written then
+ */
+export function applySettings(cgroup: Cgroup, settings: readonly Setting[]): void {
+  const again: Setting[] = [];
+  for (const setting of settings) {
+    const code = tryWrite(cgroup, setting);
+    if (code === 'EINVAL') again.push(setting);
+  }
+  // Some values are valid only beside another's new one, whose turn came later: a burst above
+  // the old quota, a weight while the group was idle.
+  for (const setting of again) {
+    if (tryWrite(cgroup, setting) === undefined) continue;
+    throw new Error(
+      `cannot write ${JSON.stringify(textOf(cgroup, setting))} to ${setting.file} of cgroup ${cgroup.path}: ` +
+        `invalid argument (EINVAL)${hint(cgroup, setting.file)}  [${setting.pointer}]`,
+    );
+  }
+}
+
+/** @returns EINVAL, which a later setting may cure */
+function tryWrite(cgroup: Cgroup, setting: Setting): 'EINVAL' | undefined {
+  try {
+    // A value may have several lines, each a command of its own.
+    for (const line of textOf(cgroup, setting).split('\n'))
+      if (line !== '') write(join(cgroup.path, setting.file), line);
+    return undefined;
+  } catch (cause) {
+    const code = codeOf(cause);
+    if (code === 'EINVAL') return 'EINVAL';
+    if (code === 'ENOENT') {
+      if (setting.dispensable) return undefined;
+      if (setting.instead !== undefined) return tryWrite(cgroup, setting.instead);
+    }
+    throw new Error(
+      `cannot set ${setting.file} of cgroup ${cgroup.path}: ${explain(cause, cgroup, setting)}  [${setting.pointer}]`,
+      { cause },
+    );
+  }
+}
+
+function explain(cause: unknown, cgroup: Cgroup, { file }: Setting): string {
+  const [controller = ''] = file.split('.');
+  if (codeOf(cause) === 'ENOENT')
+    return (
+      whyMissing(cgroup.path, controller) ??
+      `there is no such file: this kernel, or its configuration, does not have ${file}`
+    );
+  if (codeOf(cause) === 'ENODEV' && file.startsWith('io.'))
+    return 'there is no such block device, or it cannot be limited (ENODEV)';
+  return `${reason(cause)}${hint(cgroup, file)}`;
+}
+
+function hint(cgroup: Cgroup, file: string): string {
+  if (!file.startsWith('cpuset.')) return '';
+  const there = read(join(cgroup.path, '..', `${file}.effective`));
+  return there === undefined ? '' : `; there are ${there}`;
+}
+
+function textOf(cgroup: Cgroup, { file, value }: Setting): string {
+  return typeof value === 'string' ? value : value(read(join(cgroup.path, file)) ?? '');
+}
+
+function read(file: string): string | undefined {
+  try {
+    return readFileSync(file, 'latin1').trim();
+  } catch {
+    return undefined;
+  }
+}
+
+/** Not writeFileSync: its O_CREAT makes a missing file EACCES or EPERM on cgroupfs. */
+function write(file: string, value: string): void {
+  const fd = openSync(file, O.WRONLY);
+  try {
+    writeSync(fd, value);
+  } finally {
+    closeSync(fd);
+  }
+}

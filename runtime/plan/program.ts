@@ -31,9 +31,24 @@ const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/b
 /** Where scow puts `HOME=…`, read from the container's user database; see {@link needsHome}. */
 export const HOME = place('home', 4096);
 
+/**
+ * The configured environment, each variable once with its last value: programs differ in which
+ * of two they take. An empty HOME counts as none, as for runc.
+ */
+function variables({ env = [] }: Process): string[] {
+  const found = new Map<string, string>();
+  for (const entry of env) {
+    const name = entry.slice(0, entry.indexOf('='));
+    found.delete(name);
+    found.set(name, entry);
+  }
+  if (found.get('HOME') === 'HOME=') found.delete('HOME');
+  return [...found.values()];
+}
+
 /** The environment says nothing of HOME: it comes from the container's /etc/passwd. */
 export function needsHome(process: Process): boolean {
-  return !(process.env ?? []).some((entry) => entry.startsWith('HOME='));
+  return !variables(process).some((entry) => entry.startsWith('HOME='));
 }
 
 /** Changes to the working directory, as root or, where root may not, as the user (see later). */
@@ -198,5 +213,5 @@ function argv(process: Process): Value {
 }
 
 function environment(process: Process): Value {
-  return pointers('envp', [...(process.env ?? []), ...(needsHome(process) ? [HOME] : [])]);
+  return pointers('envp', [...variables(process), ...(needsHome(process) ? [HOME] : [])]);
 }

@@ -148,11 +148,22 @@ describe.each(ENGINES)('the process under %s', (engine) => {
       return bundle;
     };
     const homes = (runtime: Parameters<typeof runBundle>[0]) =>
-      [bundleWith(0), bundleWith(7), bundleWith(99), bundleWith(7, ['HOME=/set'])].map(
-        (bundle) => runBundle(runtime, bundle).stdout,
-      );
-    expect(homes(engine)).toEqual(['/root\n', '/home/u\n', '/\n', '/set\n']);
+      [
+        bundleWith(0),
+        bundleWith(7),
+        bundleWith(99),
+        bundleWith(7, ['HOME=/set']),
+        bundleWith(7, ['HOME=/set', 'HOME=']),
+      ].map((bundle) => runBundle(runtime, bundle).stdout);
+    expect(homes(engine)).toEqual(['/root\n', '/home/u\n', '/\n', '/set\n', '/home/u\n']);
     expect(homes('runc')).toEqual(homes(engine));
+  });
+
+  it('has each variable once, with its last value', () => {
+    const env = ['A=1', 'PATH=/nowhere', 'B==', 'A=', 'HOME=/x', 'B=2', 'PATH=/bin', 'A=3 =4'];
+    const edit = both(portable, process_({ args: ['env'], env }));
+    const expected = 'HOME=/x\nB=2\nPATH=/bin\nA=3 =4\n';
+    expect(output(engine, edit)).toBe(expected);
   });
 
   it('can open its standard streams anew as a user', () => {

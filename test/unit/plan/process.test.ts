@@ -86,7 +86,11 @@ describe('the program', () => {
     expect(exec()).toBe('execve(program, {"/bin/true", 0}, {&home, 0})');
     expect(exec(['A=b'])).toBe('execve(program, {"/bin/true", 0}, {"A=b", &home, 0})');
     expect(exec(['HOME=/x'])).toBe('execve(program, {"/bin/true", 0}, {"HOME=/x", 0})');
-    expect(exec(['HOME='])).toBe('execve(program, {"/bin/true", 0}, {"HOME=", 0})');
+    expect(exec(['HOME='])).toBe('execve(program, {"/bin/true", 0}, {&home, 0})');
+    expect(exec(['HOME=/x', 'HOME='])).toBe('execve(program, {"/bin/true", 0}, {&home, 0})');
+    expect(exec(['HOME=', 'A=b', 'HOME=/x', 'A='])).toBe(
+      'execve(program, {"/bin/true", 0}, {"HOME=/x", "A=", 0})',
+    );
   });
 
   test.each([

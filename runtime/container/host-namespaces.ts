@@ -23,7 +23,11 @@ export function checkHostNamespaces(config: RuntimeConfig): void {
 /** What is set in namespaces, by JSON pointers. */
 function changes({ hostname, domainname, linux }: RuntimeConfig): [keyof typeof FILES, string][] {
   const names = Object.entries({ hostname, domainname }).filter(([, value]) => value);
+  const devices = Object.keys(linux?.netDevices ?? {});
   return [
+    ...(devices.length === 0
+      ? []
+      : ([['network', '/linux/netDevices']] as [keyof typeof FILES, string][])),
     ...names.map(([name]): [keyof typeof FILES, string] => ['uts', `/${name}`]),
     ...Object.keys(linux?.sysctl ?? {}).map((name): [keyof typeof FILES, string] => [
       typeOf(name),

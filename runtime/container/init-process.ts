@@ -15,6 +15,7 @@ import { describeDeath, describeFailure } from './failure.ts';
 import { homeOf } from './home.ts';
 import { writeIdMaps } from './id-maps.ts';
 import { setLimits } from './limits.ts';
+import { moveNetDevices } from './net-devices.ts';
 import { type ProcessId, startTimeOf } from './process.ts';
 import { resetAffinity, setScheduling } from './scheduling.ts';
 import { FIFO, PROGRESS, readProgress } from './state.ts';
@@ -132,6 +133,7 @@ export class InitProcess {
         if (message.step.point === 'cgroup') subject.join?.addProcess(this.#pid);
         if (message.step.point === 'id-maps') writeIdMaps(subject.config, this.#pid);
         if (message.step.point === 'time-offsets') writeTimeOffsets(subject.config, this.#pid);
+        if (message.step.point === 'net-devices') this.#moveDevices(message, subject.config);
         if (message.step.point === 'mounted') master = this.#mounted(message, subject);
         else this.#conversation.answer();
       }
@@ -151,6 +153,17 @@ export class InitProcess {
     trySyscall('pidfd_send_signal', this.#pidfd, SIGKILL, 0, 0);
     trySyscall('wait4', this.#pid, 0, 0, 0);
     closeSync(this.#pidfd);
+  }
+
+  /** Init has a socket in the container's network namespace. */
+  #moveDevices({ descriptors }: InitMessage & { kind: 'report' }, config: RuntimeConfig): void {
+    const [socket] = descriptors;
+    if (socket === undefined) throw new Error('init sent no socket');
+    try {
+      moveNetDevices(config, this.#pid, socket);
+    } finally {
+      closeSync(socket);
+    }
   }
 
   /** The container's file system is complete. */

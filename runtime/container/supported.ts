@@ -7,7 +7,6 @@ function unsupported(config: RuntimeConfig): [pointer: string, value: unknown][]
   return [
     ['/hooks', config.hooks],
     ['/linux/seccomp', linux?.seccomp],
-    ['/linux/netDevices', linux?.netDevices],
     ['/linux/intelRdt', linux?.intelRdt],
     ['/linux/mountLabel', linux?.mountLabel],
     ...(config.mounts ?? []).flatMap((mount, i): [string, unknown][] => [

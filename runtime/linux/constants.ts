@@ -253,3 +253,16 @@ export const SCHED_FLAG = {
 export const IOPRIO_WHO_PROCESS = 1;
 export const IOPRIO_CLASS = { RT: 1, BE: 2, IDLE: 3 } as const;
 export const IOPRIO_CLASS_SHIFT = 13;
+
+/** netlink(7), rtnetlink(7) */
+export const AF_NETLINK = 16;
+export const SOCK_RAW = 3;
+export const NETLINK_ROUTE = 0;
+export const NLM_F = { REQUEST: 0x1, ACK: 0x4, DUMP: 0x300, EXCL: 0x200, CREATE: 0x400 } as const;
+export const NLMSG = { ERROR: 2, DONE: 3 } as const;
+export const RTM = { NEWLINK: 16, GETLINK: 18, NEWADDR: 20, GETADDR: 22 } as const;
+export const IFLA = { IFNAME: 3, NET_NS_PID: 19 } as const;
+export const IFA = { ADDRESS: 1, LOCAL: 2, BROADCAST: 4, FLAGS: 8 } as const;
+export const IFA_F = { NODAD: 0x2, PERMANENT: 0x80, NOPREFIXROUTE: 0x200 } as const;
+export const RT_SCOPE_UNIVERSE = 0;
+export const IFF_UP = 1;

@@ -8,6 +8,7 @@ import { apparmorProfile, labelDescriptors, selinuxLabel, withLabelledKeys } fro
 import { masks } from './masks.ts';
 import { Mounts } from './mounts.ts';
 import { Namespaces, namespaceContent } from './namespaces.ts';
+import { netDevices } from './net-devices.ts';
 import type { DescriptorRequest, Plan } from './plan.ts';
 import {
   checkDirectory,
@@ -46,6 +47,7 @@ export function planContainer(config: RuntimeConfig, facts: Facts, options: Plan
     ...(options.awaitCgroup ? [JOIN_CGROUP] : []),
     ...namespaces.steps(),
     ...namespaceContent(config, namespaces),
+    ...netDevices(config),
     ...sysctls(config),
     ...mountRoot(facts),
     ...mounts.steps,

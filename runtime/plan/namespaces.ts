@@ -1,5 +1,5 @@
 import type { Namespace, NamespaceType, RuntimeConfig } from '../../schemas/runtime-config.ts';
-import { CLONE, O, PR } from '../linux/constants.ts';
+import { CLONE, IFF_UP, O, PR } from '../linux/constants.ts';
 import type { Facts } from './facts.ts';
 import type { DescriptorRequest } from './plan.ts';
 import { call, flags, inherited, result, type Step, struct } from './step.ts';
@@ -187,7 +187,6 @@ export class Namespaces {
   }
 }
 
-const IFF_UP = 1;
 const AF_INET = 2;
 const SOCK_DGRAM_CLOEXEC = 0o2000002;
 const SIOCSIFFLAGS = 0x8914;

@@ -21,6 +21,7 @@ export const NAMESPACE_RULES: readonly Rule[] = [
   { reads: [NAMESPACES, '/mounts'], check: mountMaps },
   { reads: [NAMESPACES, '/linux/timeOffsets'], check: offsetsNeedTime },
   { reads: [NAMESPACES, '/linux/netDevices'], check: devicesNeedNetwork },
+  { reads: ['/linux/netDevices'], check: devicesNames },
 ];
 
 /** config-linux.md: two namespaces of one type are an error. */
@@ -162,4 +163,24 @@ function devicesNeedNetwork(config: RuntimeConfig, report: Report): void {
     found: render(devices),
     allowed: `network devices only with a namespace of type "network" in ${NAMESPACES}`,
   });
+}
+
+/** config-linux.md: a name that is taken is an error; the second of two would find it so. */
+function devicesNames(config: RuntimeConfig, report: Report): void {
+  const seen = new Set<string>();
+  for (const [key, { name }] of Object.entries(config.linux?.netDevices ?? {})) {
+    const inside = name ?? key;
+    const pointer = pointerTo('linux', 'netDevices', key, ...(name === undefined ? [] : ['name']));
+    // One %d is the kernel's to fill in; it takes no other format.
+    if (/%/.test(inside.replace('%d', ''))) {
+      report({
+        pointer,
+        found: render(inside),
+        allowed: 'a name with at most one "%d" and no other "%"',
+      });
+    } else if (seen.has(inside) && !inside.includes('%d')) {
+      report({ pointer, found: `${render(inside)} once more`, allowed: 'each name once' });
+    }
+    seen.add(inside);
+  }
 }

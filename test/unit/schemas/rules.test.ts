@@ -196,7 +196,7 @@ test.each<[rule: string, edits: readonly Edit[], pointer: string, found: string,
   [
     'two network devices of one name',
     [['/linux/netDevices/eth1/name', 'eth2']],
-    '/linux/netDevices/eth2',
+    '/linux/netDevices/eth1/name',
     '"eth2" once more',
     'each name once',
   ],

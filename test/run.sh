@@ -5,10 +5,12 @@ set -u
 cd "$(dirname "$0")/.." || exit 1
 
 # Peers (runc, crun, umoci, skopeo, buildah), what makes images (debootstrap, busybox-static,
-# setfattr, setcap, zstd), what shows what happened (objdump in binutils, strace), and newuidmap.
+# setfattr, setcap, zstd), what shows what happened (objdump in binutils, strace, ps in procps),
+# newuidmap, shells whose completion is tried, mandoc for the man pages, and python3, which holds
+# sockets.
 packages=(
-  attr binutils buildah busybox-static crun debootstrap libcap2-bin libseccomp2 runc skopeo
-  strace uidmap umoci util-linux zstd
+  attr binutils buildah busybox-static crun debootstrap fish libcap2-bin libseccomp2 mandoc procps
+  python3 runc skopeo strace uidmap umoci util-linux zsh zstd
 )
 results=build/test-results.json
 retried=build/test-results-retried.json

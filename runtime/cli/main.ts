@@ -2,6 +2,7 @@ import { logError, openLog } from '../container/log.ts';
 import { type Flags, parse } from './parse.ts';
 import {
   COMMANDS,
+  COMPLETE,
   type Command,
   GLOBAL_FLAGS,
   HELP_FLAG,
@@ -30,9 +31,8 @@ export async function main(args: readonly string[]): Promise<void> {
 }
 
 async function execute(args: readonly string[]): Promise<number | undefined> {
-  // A shell calls us like this, with the words typed so far: the name is yargs's.
-  if (args[0] === '--get-yargs-completions')
-    return (await import('./usage.ts')).complete(args.slice(1));
+  // The scripts of `completion` call us like this.
+  if (args[0] === COMPLETE) return (await import('./complete.ts')).printCompletion(args.slice(1));
   const { flags: global, rest } = explained('scow', () =>
     parse(args, GLOBAL_FLAGS, { flagsFirst: true }),
   );
@@ -41,7 +41,6 @@ async function execute(args: readonly string[]): Promise<number | undefined> {
   const [name, ...commandArgs] = rest;
   if (name === undefined || global.has('help')) return (await import('./usage.ts')).help(name);
   if (name === 'help' || name === 'h') return (await import('./usage.ts')).help(commandArgs[0]);
-  if (name === 'completion') return (await import('./usage.ts')).completionScript();
   const command = find(name);
   const { flags, rest: positionals } = explained(`scow ${name}`, () =>
     parseCommand(command, commandArgs),
@@ -79,6 +78,11 @@ function parseCommand(command: Command, args: readonly string[]) {
   if (parsed.flags.has('help')) return parsed;
   const missing = positionals.slice(parsed.rest.length).find(({ optional }) => !optional);
   if (missing !== undefined) throw new Error(`<${missing.name}> is missing`);
+  for (const [i, { name, choices }] of positionals.entries()) {
+    const word = parsed.rest[i];
+    if (word !== undefined && choices !== undefined && !choices.includes(word))
+      throw new Error(`<${name}> ${word}: give one of ${choices.join(', ')}`);
+  }
   if (positionals.at(-1)?.many) return parsed;
   const surplus = parsed.rest[positionals.length];
   if (surplus !== undefined) throw new Error(`${JSON.stringify(surplus)} is one argument too many`);

@@ -1,5 +1,8 @@
 import type { Input } from './parse.ts';
 
+/** What a shell completes a word to, where its choices are not the table's. */
+export type Completed = 'containers' | 'signals' | 'files';
+
 /** A flag of a command, or a global one. */
 export interface Flag {
   readonly name: string;
@@ -12,6 +15,7 @@ export interface Flag {
   readonly default?: string;
   /** Accepted because engines send it, but not shown. */
   readonly hidden?: boolean;
+  readonly completes?: Completed;
 }
 
 export interface Positional {
@@ -20,6 +24,9 @@ export interface Positional {
   readonly optional?: boolean;
   /** It takes all words that are left. */
   readonly many?: boolean;
+  /** The only words that are accepted. */
+  readonly choices?: readonly string[];
+  readonly completes?: Completed;
 }
 
 /** What a command's own file exports. */
@@ -97,10 +104,12 @@ export const GLOBAL_FLAGS: readonly Flag[] = [
 /** Every command has it. */
 export const HELP_FLAG: Flag = { name: 'help', short: 'h', about: 'show help' };
 
-const CONTAINER: Positional = {
+const NEW_CONTAINER: Positional = {
   name: 'container-id',
   about: 'the name of the container, unique below --root',
 };
+
+const CONTAINER: Positional = { ...NEW_CONTAINER, completes: 'containers' };
 
 const REGEX: Flag = {
   name: 'regex',
@@ -149,9 +158,16 @@ const CREATE_FLAGS: readonly Flag[] = [
 
 export const COMMANDS: readonly Command[] = [
   {
+    name: 'completion',
+    about: 'print a script that completes command lines in a shell',
+    positionals: [{ name: 'shell', about: 'which shell', choices: ['bash', 'zsh', 'fish'] }],
+    flags: [],
+    load: () => import('./completion.ts'),
+  },
+  {
     name: 'create',
     about: 'create a container, whose program then waits for start',
-    positionals: [CONTAINER],
+    positionals: [NEW_CONTAINER],
     flags: CREATE_FLAGS,
     load: () => import('./create.ts'),
   },
@@ -170,7 +186,12 @@ export const COMMANDS: readonly Command[] = [
     about: "send a signal to a container's first process",
     positionals: [
       CONTAINER,
-      { name: 'signal', about: 'name or number; TERM if not given', optional: true },
+      {
+        name: 'signal',
+        about: 'name or number; TERM if not given',
+        optional: true,
+        completes: 'signals',
+      },
     ],
     flags: [{ name: 'all', short: 'a', about: 'send it to all processes of the container' }, REGEX],
     load: () => import('./kill.ts'),
@@ -234,7 +255,7 @@ export const COMMANDS: readonly Command[] = [
   {
     name: 'run',
     about: 'create a container, start it and wait for it to end',
-    positionals: [CONTAINER],
+    positionals: [NEW_CONTAINER],
     flags: [
       ...CREATE_FLAGS,
       { name: 'detach', short: 'd', about: 'do not wait for it to end' },
@@ -284,11 +305,15 @@ export const COMMANDS: readonly Command[] = [
         short: 's',
         value: 'SIGNAL',
         about: "how it is asked, instead of by its image's stop signal, or TERM",
+        completes: 'signals',
       },
     ],
     load: () => import('./stop.ts'),
   },
 ];
+
+/** The hidden command that the scripts of `completion` call. */
+export const COMPLETE = '__complete';
 
 /** A word that is no command: engines know it by runc's exit status. */
 export class UnknownCommand extends Error {

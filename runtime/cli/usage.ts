@@ -17,38 +17,13 @@ export async function help(name: string | undefined): Promise<number> {
   return 0;
 }
 
-/** Prints a script that makes a shell complete command lines. @returns the exit status, 0 */
-export function completionScript(): number {
-  // With a callback yargs hands its output over, instead of writing it through process.stdout.
-  describeScow()
-    .completion('completion')
-    .parse(['completion'], (_error: unknown, _parsed: unknown, script: string) =>
-      print(`${script}\n`),
-    );
-  return 0;
-}
-
-/**
- * Prints the words that may come next on a command line.
- *
- * @param words those so far, of which the last is unfinished, beginning with the program's name
- * @returns the exit status, 0
- */
-export async function complete(words: readonly string[]): Promise<number> {
-  const known = COMMANDS.find(({ name }) => words.slice(1, -1).includes(name));
-  const described = known === undefined ? describeScow() : describeCommand(known);
-  const next = await described.getCompletion(words);
-  print(next.map((word) => `${word}\n`).join(''));
-  return 0;
-}
-
 function describeScow(): Argv {
   const described = describeFlags(GLOBAL_FLAGS)
     .scriptName('scow')
     .usage('scow [global flags] <command> [flags] [arguments]\n\nRuns OCI containers.')
     .epilogue('scow <command> --help shows the flags of a command.');
   for (const { name, about } of COMMANDS) described.command(name, about);
-  return described.command('completion', 'print a script that completes command lines in a shell');
+  return described;
 }
 
 function describeCommand(command: Command): Argv {

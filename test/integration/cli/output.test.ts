@@ -43,20 +43,6 @@ describe.each(ENGINES)('under %s', (engine) => {
     expect(scow(['help', 'run'], { engine }).stdout).toBe(run.stdout);
   });
 
-  test('a shell completes commands and flags by the script that it prints', () => {
-    const { stdout } = scow(['completion'], { engine });
-    const script = join(testDirectory(), 'completion');
-    writeFileSync(script, stdout);
-    const bin = join(testDirectory(), 'bin');
-    mkdirSync(bin);
-    const words = commandOf(engine).map((word) => `'${word}'`);
-    writeFileSync(join(bin, 'scow'), `#!/bin/sh\nexec ${words.join(' ')} "$@"\n`);
-    chmodSync(join(bin, 'scow'), 0o755);
-    const ask = `. ${script}; COMP_WORDS=(scow de); COMP_CWORD=1; _scow_yargs_completions; echo "\${COMPREPLY[@]}"`;
-    const env = { ...process.env, PATH: `${bin}:${process.env.PATH}` };
-    expect(spawnSync('bash', ['-c', ask], { env, encoding: 'utf8' }).stdout).toBe('delete\n');
-  });
-
   test('what cannot be written is said, with status 1', () => {
     const [command, ...first] = commandOf(engine);
     const line = [command, ...first, '--version'].map((word) => `'${word}'`).join(' ');

@@ -3,6 +3,7 @@ import { readConfig } from '../container/bundle.ts';
 import type { CgroupManager } from '../container/cgroup.ts';
 import type { CreateOptions } from '../container/create.ts';
 import { activationSockets, callersDescriptors, tellOfSockets } from '../container/preserved.ts';
+import { hasFilter } from '../container/seccomp/receiver.ts';
 import { validateId } from '../container/store.ts';
 import type { Flags, Input } from './parse.ts';
 import { storeOf } from './root.ts';
@@ -15,7 +16,7 @@ const MOST_DESCRIPTORS = 900;
  *
  * @throws Error for an invalid ID, number or config.json, before anything is made
  */
-export function createOptions({ global, flags, positionals }: Input): CreateOptions {
+export async function createOptions({ global, flags, positionals }: Input): Promise<CreateOptions> {
   const [id = ''] = positionals;
   validateId(id);
   const bundle = resolve(flags.text('bundle') ?? '.');
@@ -29,8 +30,9 @@ export function createOptions({ global, flags, positionals }: Input): CreateOpti
   const pidFile = flags.text('pid-file');
   const pidfdSocket = flags.text('pidfd-socket');
   const { config, text } = readConfig(resolve(flags.text('config') ?? join(bundle, 'config.json')));
+  const store = storeOf(global);
   return {
-    root: storeOf(global).root,
+    root: store.root,
     id,
     bundle,
     config: tellOfSockets(config, sockets),
@@ -43,6 +45,9 @@ export function createOptions({ global, flags, positionals }: Input): CreateOpti
     noPivot: flags.has('no-pivot'),
     noNewKeyring: flags.has('no-new-keyring'),
     cgroupManager: cgroupManager(global),
+    seccomp: hasFilter(config)
+      ? (await import('../container/seccomp/filter.ts')).readFilter(config, store)
+      : undefined,
   };
 }
 

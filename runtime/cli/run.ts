@@ -3,10 +3,10 @@ import { createOptions } from './create-options.ts';
 import type { Input } from './parse.ts';
 
 /** @returns in the foreground the exit status of the container's program, else 0 */
-export function run(input: Input): Promise<number> {
+export async function run(input: Input): Promise<number> {
   const { flags } = input;
   return runContainer({
-    ...createOptions(input),
+    ...(await createOptions(input)),
     detach: flags.has('detach'),
     keep: flags.has('keep'),
     subreaper: !flags.has('no-subreaper'),

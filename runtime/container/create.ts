@@ -5,7 +5,7 @@ import type { Cgroup } from '../cgroups/cgroup.ts';
 import { compile } from '../init/compile.ts';
 import { codeOf, reason } from '../linux/reason.ts';
 import { planContainer } from '../plan/container.ts';
-import type { Facts, PlanOptions } from '../plan/facts.ts';
+import type { Facts, PlanOptions, SeccompFilter } from '../plan/facts.ts';
 import type { Plan } from '../plan/plan.ts';
 import {
   type CgroupManager,
@@ -21,6 +21,7 @@ import { InitProcess, KilledAtBirth, makeInitFiles } from './init-process.ts';
 import { checkLabels } from './labels.ts';
 import { debug } from './log.ts';
 import { thisProcess } from './process.ts';
+import { sendListener } from './seccomp/receiver.ts';
 import { type ContainerState, SPEC_VERSION, timestamp } from './state.ts';
 import { ContainerStore } from './store.ts';
 import { checkSupported } from './supported.ts';
@@ -50,6 +51,8 @@ export interface CreateOptions {
   readonly noPivot: boolean;
   readonly noNewKeyring: boolean;
   readonly cgroupManager: CgroupManager;
+  /** What `linux.seccomp` was compiled to. */
+  readonly seccomp: SeccompFilter | undefined;
 }
 
 /** A container whose init waits for its start. */
@@ -120,7 +123,9 @@ export function create(options: CreateOptions, foreground: boolean): Created {
     }
     if (pidfdSocket !== undefined) sendPidfd(pidfdSocket, init.pidfd);
     update({ launchedBy: null });
-    init.detach();
+    init.detach(config, (listener) =>
+      sendListener(listener, { config, state, status: 'creating', pid: state.pid }),
+    );
     lock.release();
     debug(`container ${id}: init ${init.id.pid} waits for its start`);
     return { state, pidfd: init.pidfd, master };
@@ -143,7 +148,7 @@ function prepare(
   place: CgroupPlace | undefined,
 ): Prepared {
   const { config, id, bundle, preserveFds, preserved, noPivot, noNewKeyring } = options;
-  const facts = readFacts(config, bundle, place);
+  const facts = { ...readFacts(config, bundle, place), seccomp: options.seccomp };
   const planOptions: PlanOptions = {
     id,
     bundle,

@@ -76,6 +76,18 @@ const HINTS: readonly Hint[] = [
     text: 'make it in the image, whose filesystem is read-only here',
   },
   { pointer: /./, calls: ['openat2'], errno: 'ELOOP', text: SYMLINK },
+  {
+    pointer: /^\/linux\/seccomp$/,
+    calls: ['seccomp'],
+    errno: 'EINVAL',
+    text: 'the kernel takes no filters (CONFIG_SECCOMP_FILTER), or not this one with these flags',
+  },
+  {
+    pointer: /^\/linux\/seccomp$/,
+    calls: ['seccomp'],
+    errno: 'EBUSY',
+    text: 'scow itself runs under a filter that notifies, and there can be only one',
+  },
 ];
 
 /**

@@ -5,7 +5,8 @@ import type { Cgroup } from '../cgroups/cgroup.ts';
 import { Conversation, type InitMessage } from '../init/conversation.ts';
 import { launch } from '../init/launch.ts';
 import { PROGRESS as PAGE } from '../init/protocol.ts';
-import { AT, O, OPEN_TREE_CLOEXEC, OPEN_TREE_CLONE, S } from '../linux/constants.ts';
+import { AT, O, OPEN_TREE_CLOEXEC, OPEN_TREE_CLONE, POLL, S } from '../linux/constants.ts';
+import { explainErrno } from '../linux/errno.ts';
 import { reason } from '../linux/reason.ts';
 import { socketPair } from '../linux/socket.ts';
 import { syscall, trySyscall } from '../linux/syscall.ts';
@@ -16,14 +17,17 @@ import { homeOf } from './home.ts';
 import { writeIdMaps } from './id-maps.ts';
 import { setLimits } from './limits.ts';
 import { moveNetDevices } from './net-devices.ts';
-import { type ProcessId, startTimeOf } from './process.ts';
+import { isAsleep, type ProcessId, startTimeOf } from './process.ts';
 import { resetAffinity, setScheduling } from './scheduling.ts';
 import { FIFO, PROGRESS, readProgress } from './state.ts';
 import { cannotKeep } from './store.ts';
 import { writeTimeOffsets } from './time-offsets.ts';
+import { waitFor } from './wait.ts';
 
 const SIGKILL = 9;
 const FIFO_MODE = 0o600;
+/** Milliseconds between looks at an init that can't speak. */
+const LOOK = 1;
 
 /** Init was killed before its first step, and not by an error of its own. */
 export class KilledAtBirth extends Error {}
@@ -123,7 +127,7 @@ export class InitProcess {
       const message = this.#conversation.next();
       if (message.kind === 'failure')
         throw new Error(describeFailure(message.step, message.errno, subject.config));
-      if (message.kind === 'end') throw this.#death();
+      if (message.kind === 'end') throw this.#death(subject.config);
       if (message.step.kind === 'fork') {
         this.#follow(message.value);
         setScheduling(program, this.#pid);
@@ -140,10 +144,50 @@ export class InitProcess {
     }
   }
 
-  /** Lets init wait for the start on its own. @throws Error in one line when it is dead */
-  detach(): void {
-    if (!this.#conversation.answer()) throw this.#death();
+  /**
+   * Lets init wait for the start on its own.
+   *
+   * @param takeListener takes the descriptor of a seccomp filter that notifies, if there is one
+   * @throws Error in one line when it is dead
+   */
+  detach(config: RuntimeConfig, takeListener: (listener: number) => void): void {
+    if (!this.#conversation.answer()) throw this.#death(config);
+    if (this.#conversation.has('tell')) this.#awaitFilter(config, takeListener);
     closeSync(this.#control);
+  }
+
+  /**
+   * Waits until init has loaded its seccomp filter, and waits for its start. From then on it may
+   * be unable to say anything, so we look: at its page, and at what the kernel says of it.
+   */
+  #awaitFilter(config: RuntimeConfig, takeListener: (listener: number) => void): void {
+    const last = this.#conversation.lastCall('read');
+    let loaded = false;
+    while (waitFor(this.#control, POLL.IN, LOOK) === 0) {
+      const { step = 0, told } = readProgress(this.#directory) ?? {};
+      if (told !== undefined && !loaded) {
+        loaded = true;
+        if (told >= 0) this.#fetch(told, takeListener);
+      }
+      if (step >= last && isAsleep(this.#pid)) return;
+    }
+    const message = this.#conversation.next();
+    if (message.kind !== 'failure') throw this.#death(config);
+    throw new Error(describeFailure(message.step, message.errno, config));
+  }
+
+  /** Takes a copy of one of init's descriptors. */
+  #fetch(descriptor: number, take: (listener: number) => void): void {
+    const copy = trySyscall('pidfd_getfd', this.#pidfd, descriptor, 0);
+    if (copy < 0)
+      throw new Error(
+        `cannot take the seccomp listener from init (pidfd_getfd): ${explainErrno(-copy)}: this needs CAP_SYS_PTRACE, and a kernel.yama.ptrace_scope below 3  [/linux/seccomp]`,
+      );
+    try {
+      take(copy);
+    } finally {
+      closeSync(copy);
+    }
   }
 
   /** Ends init, and waits until it is gone. */
@@ -195,11 +239,14 @@ export class InitProcess {
     return status[0] as number;
   }
 
-  #death(): Error {
+  #death(config: RuntimeConfig): Error {
     const progress = readProgress(this.#directory);
     const at = progress === undefined || progress.step === 0 ? undefined : progress.step;
     const status = this.#reap();
     const step = at === undefined ? undefined : this.#conversation.step(at);
+    // A seccomp filter may have kept it from saying so.
+    if (step !== undefined && progress?.errno)
+      return new Error(describeFailure(step, progress.errno, config));
     const text = describeDeath(step, status);
     return at === undefined && (status & 0x7f) === SIGKILL
       ? new KilledAtBirth(text)

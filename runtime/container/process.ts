@@ -20,6 +20,18 @@ export interface ProcessId {
  *   zombie: what has exited can neither be signalled nor waited for by us
  */
 export function startTimeOf(pid: number): string | undefined {
+  const fields = statOf(pid);
+  const state = fields?.[0];
+  return state === 'Z' || state === 'X' ? undefined : fields?.[19];
+}
+
+/** Whether a process waits in the kernel for something to happen: its state is S in proc(5). */
+export function isAsleep(pid: number): boolean {
+  return statOf(pid)?.[0] === 'S';
+}
+
+/** The fields of /proc/PID/stat from the state (number 3) on; undefined without such a process. */
+function statOf(pid: number): string[] | undefined {
   let stat: string;
   try {
     stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
@@ -29,9 +41,7 @@ export function startTimeOf(pid: number): string | undefined {
     throw error;
   }
   // The second field, the command's name, may itself contain spaces and parentheses.
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-  const state = fields[0];
-  return state === 'Z' || state === 'X' ? undefined : fields[19];
+  return stat.slice(stat.lastIndexOf(')') + 2).split(' ');
 }
 
 /** The identity of the process that runs this code. */

@@ -2,6 +2,7 @@ import { closeSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Hooks } from '../../schemas/runtime-config.ts';
 import { Cgroup } from '../cgroups/cgroup.ts';
+import { PROGRESS as PAGE } from '../init/protocol.ts';
 import { O } from '../linux/constants.ts';
 import { readWord, syscall } from '../linux/syscall.ts';
 import { isAlive, type ProcessId } from './process.ts';
@@ -91,6 +92,8 @@ export function waitsForStart(directory: string): boolean {
 export interface Progress {
   readonly step: number;
   readonly errno: number;
+  /** What a «tell» step left. */
+  readonly told?: number;
 }
 
 /**
@@ -106,9 +109,14 @@ export function readProgress(directory: string): Progress | undefined {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
     throw error;
   }
-  return page.byteLength < 8
-    ? undefined
-    : { step: page.readUInt32LE(0), errno: page.readInt32LE(4) };
+  if (page.byteLength < 8) return undefined;
+  return {
+    step: page.readUInt32LE(PAGE.step),
+    errno: page.readInt32LE(PAGE.errno),
+    ...(page.readUInt32LE(PAGE.told) === 0
+      ? {}
+      : { told: Number(page.readBigInt64LE(PAGE.value)) }),
+  };
 }
 
 const CLOCK_REALTIME = 0;

@@ -32,6 +32,9 @@ export class NoSuchContainer extends Error {
   }
 }
 
+/** What the names of shared directories begin with, and no container ID has. */
+const SHARED = '@';
+
 /** A container's lock, held by this process until it is released or the process ends. */
 export interface Lock {
   release(): void;
@@ -94,6 +97,17 @@ export class ContainerStore {
     if (lock === undefined)
       throw new Error(`container ${JSON.stringify(id)} was deleted while it was being created`);
     return lock;
+  }
+
+  /** A directory for what containers share. No container can have its name. */
+  shared(name: string): string {
+    return join(this.root, `${SHARED}${name}`);
+  }
+
+  /** Makes such a directory if it is not there. @throws Error when it can't be made */
+  makeShared(name: string): void {
+    this.#makeRoot();
+    makeDirectories(this.shared(name));
   }
 
   #makeRoot(): void {
@@ -175,7 +189,7 @@ export class ContainerStore {
       });
     }
     return entries
-      .filter((entry) => entry.isDirectory())
+      .filter((entry) => entry.isDirectory() && !entry.name.startsWith(SHARED))
       .map((entry) => entry.name)
       .sort();
   }

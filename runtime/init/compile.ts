@@ -104,6 +104,7 @@ class Compiler {
     else if (step.kind === 'check') this.check(step, handlers);
     else if (step.kind === 'first') this.first(step, handlers);
     else if (step.kind === 'set') this.set(step.result, step.value);
+    else if (step.kind === 'tell') this.tell(step.value);
     else this.fork(handlers);
   }
 
@@ -198,6 +199,13 @@ class Compiler {
     this.known.add(name);
   }
 
+  /** Whoever sees the number of this step sees its value. */
+  private tell(value: Value): void {
+    this.intoResult(value);
+    this.machine.storeResult(PROGRESS_ADDRESS + PROGRESS.value, 8);
+    this.machine.storeConstant(PROGRESS_ADDRESS + PROGRESS.told, this.number);
+  }
+
   /**
    * clone3 with the same memory layout for the child: it goes on at the next instruction. The
    * kernel writes its PID into the progress page before the child runs, so that the child itself
@@ -246,6 +254,8 @@ class Compiler {
     machine.storeResult(layout.placeAddress(MESSAGE_PLACE) + MESSAGE.step, 4);
     this.raw('sendmsg', [layout.descriptor('control'), messageHeader([]), MSG.NOSIGNAL]);
     this.exit(EXIT_FAILED);
+    // The container's seccomp filter may make even that call fail.
+    machine.trap();
   }
 
   private describeMessage(kind: number): void {

@@ -1,5 +1,5 @@
 import { receiveMessage, sendMessage } from '../linux/socket.ts';
-import { SyscallError } from '../linux/syscall.ts';
+import { SyscallError, type SyscallName } from '../linux/syscall.ts';
 import { flatten, type Step } from '../plan/step.ts';
 import { MESSAGE } from './protocol.ts';
 
@@ -66,6 +66,11 @@ export class Conversation {
   /** Whether init has a step of this kind before it. */
   has(kind: Step['kind']): boolean {
     return this.steps.some((step) => step.kind === kind);
+  }
+
+  /** The number of the last call of this name. */
+  lastCall(name: SyscallName): number {
+    return 1 + this.steps.findLastIndex((step) => step.kind === 'call' && step.name === name);
   }
 
   /** The step with a number. */

@@ -84,6 +84,7 @@ export class Layout {
     if ('inherited' in value) return this.descriptor(value.inherited);
     if ('place' in value) return this.placeAddress(value);
     if ('struct' in value) return this.structure(value, fixups);
+    if ('bytes' in value) return this.append(value.bytes, 8);
     throw new Error(`${value.result} is known only at run time`);
   }
 

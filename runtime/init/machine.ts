@@ -43,6 +43,8 @@ export interface Machine {
     value: number,
     to: Label,
   ): void;
+  /** Ends init by a signal: there is no way to go on. */
+  trap(): void;
   /** The code. */
   finish(): Uint8Array;
 }

@@ -22,5 +22,9 @@ export const PROGRESS = {
   errno: 4,
   /** Offset of the PID of the process that a fork made, u64. */
   pid: 8,
+  /** Offset of the number of the step that told a value, u32; 0 before. */
+  told: 16,
+  /** Offset of that value, i64. */
+  value: 24,
   size: 4096,
 } as const;

@@ -54,6 +54,19 @@ export const S = {
   IFIFO: 0o010000,
 } as const;
 
+/** seccomp(2), `operation` */
+export const SECCOMP = { SET_MODE_FILTER: 1 } as const;
+
+/** seccomp(2), `flags` */
+export const SECCOMP_FILTER_FLAG = {
+  TSYNC: 1,
+  LOG: 2,
+  SPEC_ALLOW: 4,
+  NEW_LISTENER: 8,
+  TSYNC_ESRCH: 16,
+  WAIT_KILLABLE_RECV: 32,
+} as const;
+
 /** clone(2), unshare(2), setns(2) */
 export const CLONE = {
   VM: 0x100,

@@ -12,6 +12,14 @@ export function openBunPort(): Port {
     addressOf: (bytes) => (bytes.byteLength === 0 ? 0 : Number(ptr(bytes))),
     memory: (address, length) => new Uint8Array(toArrayBuffer(address as Pointer, 0, length)),
     libcSyscall: (nr, ...args) => Number(libc.symbols.syscall(nr, ...args)),
+    symbolOf(library, name) {
+      try {
+        const { symbols } = dlopen(library, { [name]: { args: [], returns: FFIType.void } });
+        return (symbols[name] as unknown as { ptr: number }).ptr;
+      } catch {
+        return undefined;
+      }
+    },
     invoke(code, argument) {
       let call = callable.get(code);
       if (call === undefined) {

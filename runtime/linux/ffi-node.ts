@@ -37,6 +37,13 @@ export function openNodePort(here: string): Port {
       ref.address(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)),
     memory: (address, length) => ref.reinterpret(pointerTo(address), length, 0),
     libcSyscall: (nr, ...args) => Number(libc.syscall(nr, ...args)),
+    symbolOf(library, name) {
+      try {
+        return ref.address(new ffi.DynamicLibrary(library).get(name));
+      } catch {
+        return undefined;
+      }
+    },
     invoke(code, argument) {
       let call = callable.get(code);
       if (call === undefined) {

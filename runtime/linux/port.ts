@@ -3,7 +3,7 @@
  *
  * Each engine (Node.js, Bun) has an adapter that implements it, and an entry point
  * that installs the adapter before anything else runs. Everything above this file is
- * buffers, their addresses, and three stubs of machine code (see stubs.ts).
+ * buffers, their addresses, and stubs of machine code (see stubs.ts).
  */
 export interface Port {
   /**
@@ -18,6 +18,13 @@ export interface Port {
    * it leaves may be overwritten by the engine before anyone reads it.
    */
   libcSyscall(nr: number, ...args: [number, number, number, number, number, number]): number;
+  /**
+   * The address of a function of a library that the engine itself is linked to, so that it is
+   * loaded already: Bun would look for any other in the current folder too.
+   *
+   * @returns undefined when the library has no such function
+   */
+  symbolOf(library: string, name: string): number | undefined;
   /** Calls the machine code at `code` as `void (*)(void *argument)`. */
   invoke(code: number, argument: number): void;
 }

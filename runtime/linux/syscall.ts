@@ -25,6 +25,12 @@ export interface Call {
   readonly stopOnError?: boolean;
 }
 
+/** A call of a C function that takes integers and addresses: at most six. */
+export interface FunctionCall {
+  readonly address: number;
+  readonly args: readonly Argument[];
+}
+
 /** A system call that failed, with what it was asked to do. */
 export class SyscallError extends Error {
   readonly syscall: SyscallName;
@@ -59,6 +65,7 @@ export function cString(text: string): Buffer {
 
 interface Native {
   batch: number;
+  calls: number;
   spawn: number;
 }
 
@@ -73,7 +80,7 @@ const MAP_ANONYMOUS = 0x20;
 /** Maps the stubs into memory: written first, then made executable, never both. */
 function stubs(): Native {
   if (native === undefined) {
-    const { code, batch, spawn } = assembleStubs();
+    const { code, batch, calls, spawn } = assembleStubs();
     const { libcSyscall, memory } = port();
     const page = libcSyscall(
       NUMBERS.mmap,
@@ -88,7 +95,7 @@ function stubs(): Native {
     memory(page, code.byteLength).set(code);
     if (libcSyscall(NUMBERS.mprotect, page, code.byteLength, PROT_READ | PROT_EXEC, 0, 0, 0) < 0)
       throw new Error('cannot make the page of system call stubs executable');
-    native = { batch: page + batch, spawn: page + spawn };
+    native = { batch: page + batch, calls: page + calls, spawn: page + spawn };
   }
   return native;
 }
@@ -116,7 +123,7 @@ export interface EncodedTable {
 }
 
 /** Lays a list of calls out as the table that the batch stub runs. */
-export function encodeTable(calls: readonly Call[]): EncodedTable {
+export function encodeTable(calls: readonly (Call | FunctionCall)[]): EncodedTable {
   const buffer = new Uint8Array(TABLE.records + RECORD.size * calls.length);
   const bytes = new DataView(buffer.buffer);
   const keep: Uint8Array[] = [buffer];
@@ -124,8 +131,13 @@ export function encodeTable(calls: readonly Call[]): EncodedTable {
   writeWord(bytes, TABLE.count, calls.length);
   for (const [i, call] of calls.entries()) {
     const record = TABLE.records + RECORD.size * i;
-    let flags = call.stopOnError ? STOP_ON_ERROR : 0;
-    writeWord(bytes, record + RECORD.nr, NUMBERS[call.name]);
+    let flags = 0;
+    if ('name' in call) {
+      if (call.stopOnError) flags = STOP_ON_ERROR;
+      writeWord(bytes, record + RECORD.target, NUMBERS[call.name]);
+    } else {
+      writeWord(bytes, record + RECORD.target, call.address);
+    }
     for (const [j, argument] of call.args.entries()) {
       let word: number | bigint;
       if (typeof argument === 'number' || typeof argument === 'bigint') {
@@ -162,6 +174,17 @@ export function tableResults(table: EncodedTable): number[] {
 export function batch(calls: readonly Call[]): number[] {
   const table = encodeTable(calls);
   port().invoke(stubs().batch, table.address);
+  return tableResults(table);
+}
+
+/**
+ * Calls C functions, many through one call into native code.
+ *
+ * @returns what each left in the register of results, 64 bits: of an `int` the lower half counts
+ */
+export function callFunctions(calls: readonly FunctionCall[]): number[] {
+  const table = encodeTable(calls);
+  port().invoke(stubs().calls, table.address);
   return tableResults(table);
 }
 

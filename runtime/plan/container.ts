@@ -62,7 +62,7 @@ export function planContainer(config: RuntimeConfig, facts: Facts, options: Plan
     ...ownStreams(process),
     ...become(config, process, facts, options),
     ...findProgram(process),
-    ...startProgram(process, options),
+    ...startProgram(process, facts, options),
   ];
   return {
     cloneFlags: namespaces.cloneFlags,

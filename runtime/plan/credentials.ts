@@ -7,6 +7,7 @@ import { call, flags, type Step, struct, type Value } from './step.ts';
 const USER = '/process/user';
 const CAPABILITIES = '/process/capabilities';
 const LINUX_CAPABILITY_VERSION_3 = 0x20080522;
+const CAP_SYS_ADMIN = 1n << 21n;
 
 /**
  * The identity of the process: bounding set, groups, IDs, the other capability sets, in the
@@ -24,7 +25,30 @@ export function credentials(config: RuntimeConfig, process: Process, facts: Fact
     ...groups(config, process),
     ...ids(process),
     keep(0),
-    ...capabilitySets(process),
+    ...capabilitySets(process, keepsAdmin(process, facts) ? CAP_SYS_ADMIN : 0n),
+  ];
+}
+
+/**
+ * Without no_new_privs only CAP_SYS_ADMIN may load a seccomp filter, seccomp(2): init keeps it
+ * until then, besides what the process shall have.
+ */
+function keepsAdmin(process: Process, facts: Facts): boolean {
+  return facts.seccomp !== undefined && !process.noNewPrivileges;
+}
+
+/** Gives up what was kept for the seccomp filter, after it was loaded. */
+export function giveUpAdmin(process: Process, facts: Facts): Step[] {
+  const { effective, permitted } = process.capabilities ?? {};
+  const own = bits(effective) & bits(permitted) & CAP_SYS_ADMIN;
+  if (own !== 0n || !keepsAdmin(process, facts)) return [];
+  return [
+    call('capset', capsetArguments(process, 0n), {
+      pointer: CAPABILITIES,
+      why: 'give up CAP_SYS_ADMIN after loading the seccomp filter',
+      // The filter may forbid it. What the program gets does not depend on it, capabilities(7).
+      tolerate: ['EPERM', 'ENOSYS'],
+    }),
   ];
 }
 
@@ -71,10 +95,10 @@ function ids({ user }: Process): Step[] {
   ];
 }
 
-/** Ambient capabilities are raised last: each must be permitted and inheritable by then. */
-function capabilitySets(process: Process): Step[] {
-  const { effective, permitted, inheritable, ambient } = process.capabilities ?? {};
-  const [e, p, i] = [bits(effective), bits(permitted), bits(inheritable)];
+/** Arguments of capset(2). @param more is permitted and effective besides what the process has */
+function capsetArguments({ capabilities }: Process, more: bigint): Value[] {
+  const { effective, permitted, inheritable } = capabilities ?? {};
+  const [e, p, i] = [bits(effective) | more, bits(permitted) | more, bits(inheritable)];
   const header = struct('cap_header', ['version', 4, LINUX_CAPABILITY_VERSION_3], ['pid', 4, 0]);
   const data = struct(
     'cap_data',
@@ -84,8 +108,14 @@ function capabilitySets(process: Process): Step[] {
       ),
     ),
   );
+  return [header, data];
+}
+
+/** Ambient capabilities are raised last: each must be permitted and inheritable by then. */
+function capabilitySets(process: Process, more: bigint): Step[] {
+  const { ambient } = process.capabilities ?? {};
   return [
-    call('capset', [header, data], {
+    call('capset', capsetArguments(process, more), {
       pointer: CAPABILITIES,
       why: 'set the effective, permitted and inheritable capabilities',
     }),

@@ -1,3 +1,5 @@
+import type { Flags } from './step.ts';
+
 /**
  * What a plan must know of the host, read before it is made (see container/facts.ts).
  * With it, planning is a pure function.
@@ -23,6 +25,18 @@ export interface Facts {
   readonly openFiles?: { readonly soft: bigint; readonly hard: bigint };
   /** The container's cgroup below the root of the hierarchy, and where that is mounted. */
   readonly cgroup?: { readonly mount: string; readonly path: string };
+  /** What `linux.seccomp` was compiled to. */
+  readonly seccomp?: SeccompFilter | undefined;
+}
+
+/** A seccomp profile as the kernel takes it. */
+export interface SeccompFilter {
+  /** The BPF program: an array of `struct sock_filter`. */
+  readonly program: Uint8Array;
+  /** Flags of seccomp(2). */
+  readonly flags: Flags;
+  /** Calls are notified: loading the filter gives a descriptor, which scow hands to the agent. */
+  readonly listens: boolean;
 }
 
 /** A path in the root filesystem, before anything is mounted on it. */

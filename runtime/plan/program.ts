@@ -1,6 +1,7 @@
 import type { Process } from '../../schemas/runtime-config.ts';
 import { AT, CLOSE_RANGE_CLOEXEC, PR, S } from '../linux/constants.ts';
 import type { Facts, PlanOptions } from './facts.ts';
+import { loadFilter } from './seccomp.ts';
 import {
   call,
   flags,
@@ -176,7 +177,7 @@ function executable(path: string, origin: Origin): Step[] {
 }
 
 /** Waits for `scow start`, and becomes the program. */
-export function startProgram(process: Process, options: PlanOptions): Step[] {
+export function startProgram(process: Process, facts: Facts, options: PlanOptions): Step[] {
   const origin = { pointer: '', why: 'wait for scow start' };
   return [
     ...closeAllBut(options.preserved),
@@ -185,6 +186,7 @@ export function startProgram(process: Process, options: PlanOptions): Step[] {
       why: 'let all signals through',
     }),
     { kind: 'report', point: 'ready', answer: {}, ...origin },
+    ...loadFilter(process, facts),
     call('read', [inherited('fifo'), BYTE, 1], { ...origin, retry: ['EINTR'] }),
     call('execve', [result('program'), argv(process), environment(process)], {
       pointer: '/process/args',

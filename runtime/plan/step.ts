@@ -32,13 +32,18 @@ export interface Struct {
   readonly fields: readonly Field[];
 }
 
+/** Bytes in init's memory. Its value is their address. */
+export interface Bytes {
+  readonly bytes: Uint8Array;
+}
+
 /** A descriptor that init was born with, by its name in the plan's descriptor list. */
 export interface Inherited {
   readonly inherited: string;
 }
 
 /** An argument of a step. A string stands for the address of a NUL-terminated copy. */
-export type Value = number | bigint | string | Flags | Result | Place | Struct | Inherited;
+export type Value = number | bigint | string | Flags | Result | Place | Struct | Bytes | Inherited;
 
 /** Where a step comes from. */
 export interface Origin {
@@ -110,7 +115,16 @@ export interface ForkStep extends Origin {
   readonly kind: 'fork';
 }
 
-export type Step = CallStep | ReportStep | CheckStep | FirstStep | SetStep | ForkStep;
+/**
+ * Leaves a number where scow can read it, in the progress page: without a system call, which a
+ * seccomp filter may forbid. A plan has one such step at most.
+ */
+export interface TellStep extends Origin {
+  readonly kind: 'tell';
+  readonly value: Value;
+}
+
+export type Step = CallStep | ReportStep | CheckStep | FirstStep | SetStep | ForkStep | TellStep;
 
 /** What `call` takes besides the system call itself. */
 export type CallOptions = Origin & Pick<CallStep, 'tolerate' | 'retry' | 'result'>;

@@ -65,6 +65,7 @@ export function show(step: Step): string {
   if (step.kind === 'call') return `${step.name}(${step.args.map(showValue).join(', ')})`;
   if (step.kind === 'report') return `report ${step.point}`;
   if (step.kind === 'check') return `check ${step.at.place} or ${step.errno}`;
+  if (step.kind === 'tell') return `tell ${showValue(step.value)}`;
   if (step.kind === 'set') return `${step.result} = ${showValue(step.value)}`;
   return step.kind;
 }
@@ -76,6 +77,7 @@ export function showValue(value: Value): string {
   if ('text' in value) return value.text;
   if ('result' in value) return value.result;
   if ('inherited' in value) return `<${value.inherited}>`;
+  if ('bytes' in value) return `<${value.bytes.byteLength} bytes>`;
   if ('place' in value) return `&${value.place}`;
   return `{${value.fields.map((field) => showValue(field.value)).join(', ')}}`;
 }

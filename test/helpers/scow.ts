@@ -180,7 +180,8 @@ export function cleanUp(): void {
 /** @returns what could not be deleted */
 function deleteContainers(run: typeof scow, runtime: 'scow' | 'runc'): string[] {
   if (!existsSync(rootOf(runtime))) return [];
-  return readdirSync(rootOf(runtime)).flatMap((id) => {
+  const ids = readdirSync(rootOf(runtime)).filter((name) => !name.startsWith('@'));
+  return ids.flatMap((id) => {
     const { status, stderr } = run(['delete', '--force', id]);
     return status === 0 ? [] : [`container ${id} of ${runtime}: ${stderr.trim()}`];
   });

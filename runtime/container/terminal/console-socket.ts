@@ -40,11 +40,14 @@ function handOver(what: string, socketPath: string, name: string, descriptor: nu
       syscall('close', socket);
     }
   } catch (cause) {
-    throw new Error(`cannot send ${what} ${socketPath}: ${why(socketPath, cause)}`, { cause });
+    throw new Error(`cannot send ${what} ${socketPath}: ${whyUnreachable(socketPath, cause)}`, {
+      cause,
+    });
   }
 }
 
-function why(socketPath: string, cause: unknown): string {
+/** Why a socket in the file system could not be used, for the end of a sentence. */
+export function whyUnreachable(socketPath: string, cause: unknown): string {
   if (!(cause instanceof SyscallError)) return String(cause);
   switch (cause.code) {
     case 'ENOENT':

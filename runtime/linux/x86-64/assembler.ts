@@ -236,6 +236,17 @@ export class Assembler {
     this.relative(to);
   }
 
+  /** Calls the code whose address a register holds. */
+  callRegister(register: Register): void {
+    if (register >= 8) this.emit(0x41);
+    this.emit(0xff, 0xd0 | (register & 7));
+  }
+
+  /** An instruction that is none: whoever comes here is killed by SIGILL. */
+  trap(): void {
+    this.emit(0x0f, 0x0b);
+  }
+
   return(): void {
     this.emit(0xc3);
   }

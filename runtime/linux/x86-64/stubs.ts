@@ -1,15 +1,17 @@
-import { Assembler, at, CC, R } from './assembler.ts';
+import { Assembler, at, CC, type Label, R, type Register } from './assembler.ts';
 
 /** Where each stub starts inside the code page. */
 export interface Stubs {
   readonly code: Uint8Array;
   readonly batch: number;
+  readonly calls: number;
   readonly spawn: number;
 }
 
 /** Layout of a batch table (see ../batch.ts): a header, then records of 8-byte words. */
 export const TABLE = { count: 0, done: 8, records: 16 } as const;
-export const RECORD = { nr: 0, args: 8, result: 56, flags: 64, size: 72 } as const;
+/** `target` is a system call's number, or a function's address. */
+export const RECORD = { target: 0, args: 8, result: 56, flags: 64, size: 72 } as const;
 /** Flag bits 0 to 5: argument i is the address of a word that holds its value. */
 export const STOP_ON_ERROR = 0x100;
 
@@ -28,12 +30,33 @@ const SYS_rt_sigprocmask = 14;
 const SYS_exit_group = 231;
 const SYS_clone3 = 435;
 const SIG_SETMASK = 2;
-const ARGUMENTS = [R.rdi, R.rsi, R.rdx, R.r10, R.r8, R.r9] as const;
+
+/** How a record's target is called, with its arguments in these registers and it in rax. */
+interface Convention {
+  readonly registers: readonly Register[];
+  readonly make: (asm: Assembler) => void;
+}
+
+const SYSTEM_CALL: Convention = {
+  registers: [R.rdi, R.rsi, R.rdx, R.r10, R.r8, R.r9],
+  make: (asm) => asm.syscall(),
+};
+
+/** System V ABI for x86-64, 3.2.2 and 3.2.3: the stack is aligned to 16 bytes at the call. */
+const FUNCTION: Convention = {
+  registers: [R.rdi, R.rsi, R.rdx, R.rcx, R.r8, R.r9],
+  make(asm) {
+    asm.push(R.rax);
+    asm.callRegister(R.rax);
+    asm.pop(R.rcx);
+  },
+};
+
 const SAVED = [R.rbx, R.r12, R.r13, R.r14, R.r15] as const;
 
 /**
- * Assembles the stubs: `batch(table)` runs a table of system calls, and `spawn(args)`
- * blocks every signal, calls clone3, lets the child run a table of its own on its own
+ * Assembles the stubs: `batch(table)` runs a table of system calls, `calls(table)` one of calls
+ * of C functions with integer arguments, and `spawn(args)` blocks every signal, calls clone3, lets the child run a table of its own on its own
  * stack (whose last record is an exec), and restores the caller's mask.
  */
 export function assembleStubs(): Stubs {
@@ -41,21 +64,32 @@ export function assembleStubs(): Stubs {
   const run = asm.newLabel();
 
   const batch = asm.size;
-  for (const register of SAVED) asm.push(register);
-  asm.move(R.rbx, R.rdi);
-  asm.call(run);
-  for (const register of SAVED.toReversed()) asm.pop(register);
-  asm.return();
+  assembleEntry(asm, run);
+
+  const functions = asm.newLabel();
+  const calls = asm.size;
+  assembleEntry(asm, functions);
 
   const spawn = asm.size;
   assembleSpawn(asm, run);
 
   asm.bind(run);
-  assembleRun(asm);
-  return { code: asm.finish(), batch, spawn };
+  assembleRun(asm, SYSTEM_CALL);
+  asm.bind(functions);
+  assembleRun(asm, FUNCTION);
+  return { code: asm.finish(), batch, calls, spawn };
 }
 
-function assembleSpawn(asm: Assembler, run: ReturnType<Assembler['newLabel']>): void {
+/** Runs the table that the caller gives. */
+function assembleEntry(asm: Assembler, run: Label): void {
+  for (const register of SAVED) asm.push(register);
+  asm.move(R.rbx, R.rdi);
+  asm.call(run);
+  for (const register of SAVED.toReversed()) asm.pop(register);
+  asm.return();
+}
+
+function assembleSpawn(asm: Assembler, run: Label): void {
   const child = asm.newLabel();
   const setMask = (mask: number, old?: number) => {
     asm.moveConstant(R.rdi, SIG_SETMASK);
@@ -89,7 +123,7 @@ function assembleSpawn(asm: Assembler, run: ReturnType<Assembler['newLabel']>): 
 }
 
 /** The loop over a table whose address is in rbx. */
-function assembleRun(asm: Assembler): void {
+function assembleRun(asm: Assembler, { registers, make }: Convention): void {
   const loop = asm.newLabel();
   const done = asm.newLabel();
   asm.load(R.r12, at(R.rbx, TABLE.count));
@@ -99,7 +133,7 @@ function assembleRun(asm: Assembler): void {
   asm.compareRegisters(R.r13, R.r12);
   asm.jumpIf(CC.aboveOrEqual, done);
   asm.load(R.r15, at(R.r14, RECORD.flags));
-  for (const [i, register] of ARGUMENTS.entries()) {
+  for (const [i, register] of registers.entries()) {
     const value = asm.newLabel();
     asm.load(register, at(R.r14, RECORD.args + 8 * i));
     asm.test32(R.r15, 1 << i);
@@ -107,8 +141,8 @@ function assembleRun(asm: Assembler): void {
     asm.load(register, at(register));
     asm.bind(value);
   }
-  asm.load(R.rax, at(R.r14, RECORD.nr));
-  asm.syscall();
+  asm.load(R.rax, at(R.r14, RECORD.target));
+  make(asm);
   asm.store(at(R.r14, RECORD.result), R.rax);
   asm.add(R.r13, 1);
   asm.store(at(R.rbx, TABLE.done), R.r13);

@@ -225,11 +225,11 @@ const CONFIGURATIONS: Readonly<Record<string, readonly [edit: Edit, line: string
     },
     /\/hooks is not supported yet/,
   ],
-  'seccomp, which is not supported yet': [
+  'an architecture whose bytes are in another order than this one has': [
     ({ linux }) => {
-      linux.seccomp = { defaultAction: 'SCMP_ACT_ALLOW' };
+      linux.seccomp = { defaultAction: 'SCMP_ACT_ALLOW', architectures: ['SCMP_ARCH_S390X'] };
     },
-    /\/linux\/seccomp is not supported yet/,
+    /^libseccomp [\d.]+ cannot add SCMP_ARCH_S390X: .+ {2}\[\/linux\/seccomp\/architectures\/0\]$/,
   ],
   'a limit that cgroup v2 does not have': [
     ({ linux }) => {

@@ -29,7 +29,7 @@ function program(...steps: Step[]): Uint8Array {
 /** Instructions before the first step, which map the progress page. */
 const START = 13;
 /** Instructions after the last step: an exit, and the report of a failure. */
-const END = 21;
+const END = 22;
 
 /** The instructions of the steps. */
 function body(...steps: Step[]): string[] {
@@ -73,6 +73,7 @@ describe('the code, as objdump reads it', () => {
       'mov edi,0x1',
       'mov eax,0xe7',
       'syscall',
+      'ud2',
     ]);
   });
 

@@ -79,6 +79,7 @@ describe('registers', () => {
     ['pop', 'pop'],
     ['negate', 'neg'],
     ['divide', 'div'],
+    ['callRegister', 'call'],
   ] as const)('%s', (method, mnemonic) => {
     expect(disassembleEach(REGISTERS, (a, r) => a[method](r))).toEqual(
       REGISTERS.map((r) => `${mnemonic} ${name64(r)}`),

@@ -70,6 +70,7 @@ describe.each(CASES)('%s, %s', (_, __, config, facts) => {
       'je',
       'jb',
       'jae',
+      'ud2',
     ];
     expect([...kinds].filter((kind) => !known.includes(kind as string))).toEqual([]);
   });

@@ -18,6 +18,7 @@ import {
 import { readFacts } from './facts.ts';
 import { checkHostNamespaces } from './host-namespaces.ts';
 import { InitProcess, KilledAtBirth, makeInitFiles } from './init-process.ts';
+import { checkIntelRdt, findResctrl, joinGroups, makeGroups, removeGroups } from './intel-rdt.ts';
 import { checkLabels } from './labels.ts';
 import { debug } from './log.ts';
 import { thisProcess } from './process.ts';
@@ -99,6 +100,9 @@ export function create(options: CreateOptions, foreground: boolean): Created {
   checkSupported(config);
   checkHostNamespaces(config);
   if (config.process !== undefined) checkLabels(config.process);
+  const rdt = config.linux?.intelRdt;
+  const resctrl = rdt && findResctrl();
+  if (rdt && resctrl) checkIntelRdt(rdt, resctrl);
   const place = placeCgroup(config, id, options.cgroupManager);
   const prepared = prepare(options, foreground, place);
   const store = new ContainerStore(options.root);
@@ -113,7 +117,14 @@ export function create(options: CreateOptions, foreground: boolean): Created {
     const update = (change: Partial<ContainerState>) => {
       state = { ...state, ...change };
       store.write(state);
+      // Once more after a fork: the child may be older than its parent's being there.
+      if (change.pid && state.intelRdt) joinGroups(state.intelRdt, change.pid);
     };
+    if (rdt && resctrl) {
+      const intelRdt = makeGroups(rdt, id, resctrl);
+      undo.push(() => removeGroups(intelRdt));
+      update({ intelRdt });
+    }
     const { init, master } = bear(options, prepared, cgroup, store.directory(id), update, undo);
     if (cgroup !== undefined) limitProcesses(config, cgroup);
     const { pidFile, pidfdSocket } = options;

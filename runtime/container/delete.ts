@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
 import { Cgroup } from '../cgroups/cgroup.ts';
+import { removeGroups } from './intel-rdt.ts';
 import { killProcesses } from './kill.ts';
 import { debug } from './log.ts';
 import { signalProcess, waitForExit } from './process.ts';
@@ -89,6 +90,7 @@ function destroy(store: ContainerStore, state: ContainerState): void {
         `${PATIENCE / 1000} seconds after SIGKILL`,
     );
   if (state.cgroup !== null) Cgroup.at(state.cgroup).remove();
+  if (state.intelRdt !== undefined) removeGroups(state.intelRdt);
   store.remove(state.id);
 }
 

@@ -5,6 +5,7 @@ import { Cgroup } from '../cgroups/cgroup.ts';
 import { PROGRESS as PAGE } from '../init/protocol.ts';
 import { O } from '../linux/constants.ts';
 import { readWord, syscall } from '../linux/syscall.ts';
+import type { ResctrlGroups } from './intel-rdt.ts';
 import { isAlive, type ProcessId } from './process.ts';
 
 /** The version of the OCI runtime specification that scow implements. */
@@ -32,6 +33,7 @@ export interface ContainerState {
   readonly ownPidNamespace: boolean;
   /** Absolute path of the container's own cgroup, or null when it has none. */
   readonly cgroup: string | null;
+  readonly intelRdt?: ResctrlGroups;
   readonly terminal: boolean;
   /** The program, for messages about it. */
   readonly program: string;

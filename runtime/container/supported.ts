@@ -6,7 +6,6 @@ function unsupported(config: RuntimeConfig): [pointer: string, value: unknown][]
   const { linux } = config;
   return [
     ['/hooks', config.hooks],
-    ['/linux/intelRdt', linux?.intelRdt],
     ['/linux/mountLabel', linux?.mountLabel],
     ...(config.mounts ?? []).flatMap((mount, i): [string, unknown][] => [
       [`/mounts/${i}/uidMappings`, mount.uidMappings],

@@ -237,6 +237,12 @@ const CONFIGURATIONS: Readonly<Record<string, readonly [edit: Edit, line: string
     },
     /\/linux\/resources\/memory\/swappiness is not in cgroup v2/,
   ],
+  'a class of service that is not there': [
+    ({ linux }) => {
+      linux.intelRdt = { closID: 'scow-none' };
+    },
+    /^(no resctrl filesystem is mounted: .* {2}\[\/linux\/intelRdt\]|there is no class of service .*closID\])$/,
+  ],
   'a cgroup outside of the hierarchy': [
     ({ linux }) => {
       linux.cgroupsPath = '/a/../../b';

@@ -3,6 +3,7 @@
  *   dist/               JavaScript for Node.js: node dist/bin/scow.js
  *   build/scow-engine   the Bun executable
  *   build/scow          the launcher in front of it, and scow-bundle, its second name
+ *   build/man/          the manual pages
  *
  * Everything is made under a temporary name first: a build that fails, or runs while scow is in
  * use, leaves the old files whole.
@@ -19,6 +20,7 @@ import {
 } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { writeManuals } from './man.mjs';
 
 const ENGINE = 'scow-engine';
 
@@ -87,12 +89,22 @@ async function buildLauncher() {
   renameSync(second, join(build, 'scow-bundle'));
 }
 
+async function buildManuals() {
+  const out = join(temporary, 'man');
+  mkdirSync(out);
+  await writeManuals(join(root, 'dist'), out);
+  const pages = join(build, 'man');
+  if (existsSync(pages)) renameSync(pages, join(temporary, 'old-man'));
+  renameSync(out, pages);
+}
+
 mkdirSync(temporary, { recursive: true });
 try {
   run(process.execPath, 'scripts/validators.mjs');
   buildForNode();
   buildEngine();
   await buildLauncher();
+  await buildManuals();
 } catch (error) {
   console.error(`build: ${error.message}`);
   process.exitCode = 1;

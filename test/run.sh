@@ -6,11 +6,11 @@ cd "$(dirname "$0")/.." || exit 1
 
 # Peers (runc, crun, umoci, skopeo, buildah), what makes images (debootstrap, busybox-static,
 # setfattr, setcap, zstd), what shows what happened (objdump in binutils, strace, ps in procps),
-# newuidmap, shells whose completion is tried, mandoc for the man pages, and python3, which holds
+# newuidmap, shells whose completion is tried, mandoc and groff for the man pages, and python3, which holds
 # sockets.
 packages=(
-  attr binutils buildah busybox-static crun debootstrap fish libcap2-bin libseccomp2 mandoc procps
-  python3 runc skopeo strace uidmap umoci util-linux zsh zstd
+  attr binutils buildah busybox-static crun debootstrap fish groff-base libcap2-bin libseccomp2 mandoc
+  procps python3 runc skopeo strace uidmap umoci util-linux zsh zstd
 )
 results=build/test-results.json
 retried=build/test-results-retried.json

@@ -41,6 +41,7 @@ export function planContainer(config: RuntimeConfig, facts: Facts, options: Plan
     throw new Error(
       'a mount namespace is missing: the container would change the mounts of the host  [/linux/namespaces]',
     );
+  const firstDescriptor = 3 + options.preserveFds;
   const mounts = new Mounts(config, facts, options, namespaces);
   const steps = [
     ...begin(process, facts, options),
@@ -51,7 +52,7 @@ export function planContainer(config: RuntimeConfig, facts: Facts, options: Plan
     ...sysctls(config),
     ...mountRoot(facts),
     ...mounts.steps,
-    ...devices(config, facts, namespaces),
+    ...devices(config, facts, namespaces, firstDescriptor + MAPPED),
     ...openTerminal(process),
     makeDirectory(process, facts),
     ...mounts.lateSteps,
@@ -66,7 +67,7 @@ export function planContainer(config: RuntimeConfig, facts: Facts, options: Plan
   ];
   return {
     cloneFlags: namespaces.cloneFlags,
-    firstDescriptor: 3 + options.preserveFds,
+    firstDescriptor,
     preserved: options.preserved,
     descriptors: [
       ...OWN_DESCRIPTORS,
@@ -84,6 +85,9 @@ const OWN_DESCRIPTORS: readonly DescriptorRequest[] = [
   { name: 'progress', source: { kind: 'progress' }, pointer: '' },
   { name: 'fifo', source: { kind: 'fifo' }, pointer: '' },
 ];
+
+/** Of these, by its place, the file of the progress page: init maps it before its first step. */
+const MAPPED = 1;
 
 const JOIN_CGROUP: Step = {
   kind: 'report',

@@ -40,8 +40,18 @@ const TYPES = { c: S.IFCHR, u: S.IFCHR, b: S.IFBLK, p: S.IFIFO } as const;
 /** Descriptor of the container's /dev. */
 const DEV = result('dev');
 
-/** Fills /dev, unless the user supplies one from the host. */
-export function devices(config: RuntimeConfig, facts: Facts, namespaces: Namespaces): Step[] {
+/**
+ * Fills /dev, unless the user supplies one from the host.
+ *
+ * @param spare number of a descriptor that init needs no more: some links in /proc must be named
+ *   before init runs
+ */
+export function devices(
+  config: RuntimeConfig,
+  facts: Facts,
+  namespaces: Namespaces,
+  spare: number,
+): Step[] {
   if (suppliesDev(config)) return [];
   const bind = facts.nested || namespaces.has('user');
   const taken = destinationsInFreshDev(config);
@@ -63,7 +73,7 @@ export function devices(config: RuntimeConfig, facts: Facts, namespaces: Namespa
     if (bind) steps.push(...bindNode(node, name, origin));
     else if (taken?.has(name) === false && relative(parentOf(node.path)) === 'dev')
       steps.push(...makeFreshNode(node, name, origin));
-    else steps.push(...makeNode(node, name, origin));
+    else steps.push(...makeNode(node, name, spare, origin));
   }
   const links = facts.kcore ? [...LINKS, ['core', '/proc/kcore'] as const] : LINKS;
   for (const [name, to] of links)
@@ -152,7 +162,7 @@ function makeFreshNode(node: Node, name: string, origin: Origin): Step[] {
   ];
 }
 
-function makeNode(node: Node, name: string, origin: Origin): Step[] {
+function makeNode(node: Node, name: string, spare: number, origin: Origin): Step[] {
   const parent = result('device parent');
   const made = result('device');
   const number = device(node.major, node.minor);
@@ -163,7 +173,12 @@ function makeNode(node: Node, name: string, origin: Origin): Step[] {
       result: 'device',
     }),
     ...isDevice(made, '', node, origin),
-    { kind: 'first', of: [isOwned(node, origin), own(made, node, origin)], on: [WRONG], ...origin },
+    {
+      kind: 'first',
+      of: [isOwned(node, origin), own(made, node, spare, origin)],
+      on: [WRONG],
+      ...origin,
+    },
   ];
 }
 
@@ -188,10 +203,7 @@ function isOwned(node: Node, origin: Origin): Step[] {
   ];
 }
 
-/** Any number that is not in use: the name of a link must be known before init runs. */
-const SPARE = 1000;
-
-function own(made: Value, node: Node, origin: Origin): Step[] {
+function own(made: Value, node: Node, spare: number, origin: Origin): Step[] {
   const mode = octal(node.mode & 0o7777);
   return [
     {
@@ -200,8 +212,8 @@ function own(made: Value, node: Node, origin: Origin): Step[] {
         [call('fchmodat2', [made, '', mode, flags('AT', AT, 'EMPTY_PATH')], origin)],
         // Before Linux 6.6. The root directory is still the host's, and /proc with it.
         [
-          call('dup3', [made, SPARE, O.CLOEXEC], origin),
-          call('fchmodat', [AT.FDCWD, `/proc/self/fd/${SPARE}`, mode], origin),
+          call('dup3', [made, spare, O.CLOEXEC], origin),
+          call('fchmodat', [AT.FDCWD, `/proc/self/fd/${spare}`, mode], origin),
         ],
       ],
       on: ['ENOSYS'],

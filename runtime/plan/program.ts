@@ -148,19 +148,51 @@ export function searchPath(process: Process): string {
   return entry === undefined ? DEFAULT_PATH : entry.slice('PATH='.length);
 }
 
+/** What lets the search go on in the next directory of PATH. */
+const ELSEWHERE = ['ENOENT', 'ENOTDIR', 'ELOOP', 'ENAMETOOLONG'];
+
 /** Finds the program while scow still listens: its absence is an error of `create`. */
 export function findProgram(process: Process): Step[] {
   const origin = { pointer: '/process/args/0', why: `find the program ${process.args?.[0]}` };
-  const attempts = candidates(process).map((path) => executable(path, origin));
-  const on = ['ENOENT', 'ENOTDIR', 'EACCES', 'ELOOP', 'ENAMETOOLONG'];
-  return [{ kind: 'first', of: attempts, on, ...origin }];
+  const paths = candidates(process);
+  const search: Step = {
+    kind: 'first',
+    of: paths.map((path) => executable(path, origin)),
+    on: [...ELSEWHERE, 'EACCES'],
+    ...origin,
+  };
+  if (paths.length === 1) return [search];
+  const on = [...ELSEWHERE, 'EACCES'];
+  return [{ kind: 'first', of: [[search], whyNone(paths, origin)], on, ...origin }];
+}
+
+/** Zeroed, and never written to. */
+const NOTHING = place('nothing', 8);
+
+/** As execvp(3): a program that may not be executed is a better reason than one that is missing. */
+function whyNone(paths: readonly string[], origin: Origin): Step[] {
+  const denied: Step = {
+    kind: 'check',
+    at: NOTHING,
+    offset: 0,
+    width: 1,
+    equals: 1,
+    errno: 'EACCES',
+    ...origin,
+  };
+  const of = paths.map((path) => [mayExecute(path, origin), denied]);
+  return [{ kind: 'first', of, on: ELSEWHERE, ...origin }];
 }
 
 const X_OK = { flags: 1, text: 'X_OK' };
 
+function mayExecute(path: string, origin: Origin): Step {
+  return call('faccessat2', [AT.FDCWD, path, X_OK, flags('AT', AT, 'EACCESS')], origin);
+}
+
 function executable(path: string, origin: Origin): Step[] {
   return [
-    call('faccessat2', [AT.FDCWD, path, X_OK, flags('AT', AT, 'EACCESS')], origin),
+    mayExecute(path, origin),
     call('statx', [AT.FDCWD, path, 0, STATX_BASIC_STATS, STATUS], origin),
     {
       kind: 'check',

@@ -1,6 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { NUMBERS } from '../../../runtime/linux/numbers.ts';
 import type { DeviceRule } from '../../../schemas/runtime-config.ts';
 import { bundleOf, cleanUp, ENGINES, testDirectory } from '../../helpers/scow.ts';
 import { mountsOf } from '../bad-input/left-behind.ts';
@@ -14,12 +15,20 @@ import {
   output,
   portable,
   processOf,
+  run,
   runBundle,
   shell,
   writable,
 } from './support.ts';
 
 afterEach(cleanUp);
+
+/** As a kernel before 6.6: a filter of system calls (seccomp(2)) answers ENOSYS to this one. */
+const WITHOUT_FCHMODAT2 = `
+  my $filter = pack("SCCL" x 4,
+    0x20, 0, 0, 0,  0x15, 0, 1, ${NUMBERS.fchmodat2},  6, 0, 0, 0x50026,  6, 0, 0, 0x7fff0000);
+  syscall(${NUMBERS.prctl}, 22, 2, pack("Sx6P", 4, $filter), 0, 0) == 0 or die $!;
+  exec @ARGV;`;
 
 const LIST = `for f in $(ls -A /dev | sort); do
   if [ -L /dev/$f ]; then echo "$f -> $(readlink /dev/$f)"; else stat -c '%n %F %a %u %g %t %T' /dev/$f; fi
@@ -61,6 +70,20 @@ describe.each(ENGINES)('/dev under %s', (engine) => {
       '755',
       '755',
     ]);
+  });
+
+  it('has owners and modes where the kernel has no fchmodat2, and few descriptors are allowed', () => {
+    const edit: Edit = (config) => {
+      linuxOf(config).devices = [
+        { path: '/etc/zero', type: 'c', major: 1, minor: 5, fileMode: 0o2640, uid: 7, gid: 8 },
+      ];
+      delete processOf(config).rlimits;
+    };
+    const all = both(portable, writable, edit, shell('stat -c "%a %u %g" /etc/zero'));
+    const { stdout, stderr } = run(engine, all, {
+      through: ['prlimit', '--nofile=256:256', 'perl', '-e', WITHOUT_FCHMODAT2],
+    });
+    expect({ stdout, stderr }).toEqual({ stdout: '2640 7 8\n', stderr: '' });
   });
 
   it('may be read-only, and is filled before', () => {

@@ -258,6 +258,8 @@ describe.each(ENGINES)('the program under %s', (engine) => {
 
   it.each([
     [['it'], ['PATH=/a'], /it.*\/a/],
+    [['it'], ['PATH=/none:/a:/none'], /it.*\/a.*: it is there, but is no file that the user/],
+    [['it'], ['PATH=/b:/none'], /it.*\/b.*: it is there, but is no file that the user/],
     [['none'], ['PATH=/c:/d'], /none.*\/c:\/d/],
     [['/b/it'], ['PATH=/c'], /\/b\/it/],
     [['/none'], ['PATH=/c'], /\/none/],

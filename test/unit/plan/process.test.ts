@@ -49,7 +49,7 @@ describe('the program', () => {
   /** Where the program is looked for. */
   const candidates = (args: string[], env?: string[]) =>
     callsOf(planOf(minimal({ process: processOf({ args, ...(env && { env }) }) })).steps)
-      .filter(({ name }) => name === 'faccessat2')
+      .filter(({ name }, i, all) => name === 'faccessat2' && all[i + 1]?.name === 'statx')
       .map(({ args: [, path] }) => path);
 
   test.each([

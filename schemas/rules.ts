@@ -8,6 +8,7 @@ import { NAMESPACE_RULES } from './rules/namespaces.ts';
 import { PROCESS_RULES } from './rules/process.ts';
 import type { Rule } from './rules/rule.ts';
 import { SCHEDULING_RULES } from './rules/scheduling.ts';
+import { SECCOMP_RULES } from './rules/seccomp.ts';
 import type { RuntimeConfig } from './runtime-config.ts';
 import type { Violation } from './violation.ts';
 
@@ -16,6 +17,7 @@ const RULES: readonly Rule[] = [
   ...SCHEDULING_RULES,
   ...NAMESPACE_RULES,
   ...LINUX_RULES,
+  ...SECCOMP_RULES,
 ];
 
 /**

@@ -1,13 +1,11 @@
 /** Rules of the `linux` part that have nothing to do with IDs. */
 
-import type { NamespaceType, RuntimeConfig, SeccompAction } from '../runtime-config.ts';
+import type { NamespaceType, RuntimeConfig } from '../runtime-config.ts';
 import { pointerTo, render } from '../violation.ts';
 import { hasNamespace, type Report, type Rule } from './rule.ts';
 
 export const LINUX_RULES: readonly Rule[] = [
   { reads: ['/linux/sysctl', '/linux/namespaces'], check: sysctlIsNamespaced },
-  { reads: ['/linux/seccomp'], check: errnoNeedsAction },
-  { reads: ['/linux/seccomp'], check: notifyNeedsListener },
   { reads: ['/linux/memoryPolicy'], check: policyAndNodes },
   { reads: ['/linux/resources/blockIO/weightDevice'], check: weightIsGiven },
   { reads: ['/linux/resources/rdma'], check: rdmaLimitIsGiven },
@@ -47,53 +45,6 @@ function sysctlIsNamespaced(config: RuntimeConfig, report: Report): void {
 function pathOf(name: string): string {
   if (/[./]/.exec(name)?.[0] === '/') return name;
   return name.replace(/[./]/g, (character) => (character === '/' ? '.' : '/'));
-}
-
-/** config-linux.md: an errno for an action that returns none is an error. */
-function errnoNeedsAction(config: RuntimeConfig, report: Report): void {
-  const seccomp = config.linux?.seccomp;
-  if (seccomp === undefined) return;
-  const { defaultAction, defaultErrnoRet, syscalls = [] } = seccomp;
-  errnoFits(report, defaultAction, defaultErrnoRet, 'defaultErrnoRet');
-  for (const [index, { action, errnoRet }] of syscalls.entries()) {
-    errnoFits(report, action, errnoRet, 'syscalls', index, 'errnoRet');
-  }
-}
-
-function errnoFits(
-  report: Report,
-  action: SeccompAction,
-  errno: number | undefined,
-  ...place: readonly (string | number)[]
-): void {
-  const hasErrno = action === 'SCMP_ACT_ERRNO' || action === 'SCMP_ACT_TRACE';
-  if (errno === undefined || hasErrno) return;
-  report({
-    pointer: pointerTo('linux', 'seccomp', ...place),
-    found: render(errno),
-    allowed: `nothing beside ${action}: only SCMP_ACT_ERRNO and SCMP_ACT_TRACE have an errno`,
-  });
-}
-
-/** Without an agent that answers, a call that is to be notified would wait for ever. */
-function notifyNeedsListener(config: RuntimeConfig, report: Report): void {
-  const seccomp = config.linux?.seccomp;
-  if (seccomp === undefined) return;
-  if (seccomp.defaultAction === 'SCMP_ACT_NOTIFY') {
-    report({
-      pointer: '/linux/seccomp/defaultAction',
-      found: render(seccomp.defaultAction),
-      allowed: 'any action but SCMP_ACT_NOTIFY, which would stop the container before it starts',
-    });
-  }
-  const notifies = seccomp.syscalls?.some(({ action }) => action === 'SCMP_ACT_NOTIFY') ?? false;
-  if (notifies && (seccomp.listenerPath ?? '') === '') {
-    report({
-      pointer: '/linux/seccomp/listenerPath',
-      found: render(seccomp.listenerPath),
-      allowed: 'the path of a Unix socket, required by SCMP_ACT_NOTIFY',
-    });
-  }
 }
 
 /** set_mempolicy(2): some modes take no nodes, others need some. */

@@ -129,8 +129,14 @@ export function bundleOf(edit: (config: EditableConfig) => void = () => {}): str
   const config = structuredClone(defaultConfig()) as EditableConfig;
   if (config.process !== undefined) config.process.terminal = false;
   edit(config);
-  writeFileSync(join(bundle, 'config.json'), JSON.stringify(config, null, 2));
+  writeFileSync(join(bundle, 'config.json'), render(config));
   return bundle;
+}
+
+/** Integers of 64 bits as the specification has them: JSON.stringify knows none. */
+function render(config: EditableConfig): string {
+  const mark = (_: string, value: unknown) => (typeof value === 'bigint' ? `${value}n` : value);
+  return JSON.stringify(config, mark, 2).replace(/"(-?\d+)n"/g, '$1');
 }
 
 /** Sets what a bundle's program is: for {@link bundleOf}. */

@@ -156,6 +156,31 @@ const CREATE_FLAGS: readonly Flag[] = [
   },
 ];
 
+const UPDATE_FLAGS: readonly Flag[] = [
+  {
+    name: 'resources',
+    short: 'r',
+    value: 'FILE',
+    about: 'the new limits, as in linux.resources of config.json, from FILE or, for -, from stdin',
+  },
+  { name: 'memory', value: 'BYTES', about: 'limit of memory, such as 512m; -1 is none' },
+  { name: 'memory-reservation', value: 'BYTES', about: 'memory that is kept when it runs short' },
+  { name: 'memory-swap', value: 'BYTES', about: 'limit of memory and swap together; -1 is none' },
+  { name: 'cpu-share', value: 'N', about: 'weight among other containers, 1024 is usual' },
+  { name: 'cpu-quota', value: 'MICROSECONDS', about: 'CPU time in each period; -1 is no limit' },
+  { name: 'cpu-period', value: 'MICROSECONDS', about: 'length of a period' },
+  { name: 'cpu-burst', value: 'MICROSECONDS', about: 'CPU time that may be saved up' },
+  { name: 'cpu-idle', value: 'N', about: '1: run only when the machine is idle' },
+  { name: 'cpuset-cpus', value: 'LIST', about: 'which CPUs, such as 0-2,4' },
+  { name: 'cpuset-mems', value: 'LIST', about: 'which memory nodes' },
+  { name: 'pids-limit', value: 'N', about: 'limit of processes; -1 is none' },
+  { name: 'blkio-weight', value: 'N', about: 'weight for disks, 10 to 1000' },
+  { name: 'cpu-rt-period', value: 'N', about: 'refused: cgroup v1 only', hidden: true },
+  { name: 'cpu-rt-runtime', value: 'N', about: 'refused: cgroup v1 only', hidden: true },
+  { name: 'kernel-memory', value: 'N', about: 'refused: cgroup v1 only', hidden: true },
+  { name: 'kernel-memory-tcp', value: 'N', about: 'refused: cgroup v1 only', hidden: true },
+];
+
 export const COMMANDS: readonly Command[] = [
   {
     name: 'completion',
@@ -180,6 +205,21 @@ export const COMMANDS: readonly Command[] = [
       REGEX,
     ],
     load: () => import('./delete.ts'),
+  },
+  {
+    name: 'events',
+    about: 'print what a container uses, and when it runs out of memory, as lines of JSON',
+    positionals: [CONTAINER],
+    flags: [
+      {
+        name: 'interval',
+        value: 'TIME',
+        about: 'the time between two statistics, such as 500ms or 1m',
+        default: '5s',
+      },
+      { name: 'stats', about: 'print the statistics once' },
+    ],
+    load: () => import('./events.ts'),
   },
   {
     name: 'kill',
@@ -310,6 +350,13 @@ export const COMMANDS: readonly Command[] = [
     ],
     load: () => import('./stop.ts'),
   },
+  {
+    name: 'update',
+    about: 'change the limits of a container',
+    positionals: [CONTAINER],
+    flags: UPDATE_FLAGS,
+    load: () => import('./update.ts'),
+  },
 ];
 
 /** The hidden command that the scripts of `completion` call. */
@@ -321,11 +368,4 @@ export class UnknownCommand extends Error {
 }
 
 /** Commands of other runtimes that engines may call and scow does not have yet. */
-export const NOT_YET: readonly string[] = [
-  'checkpoint',
-  'events',
-  'exec',
-  'features',
-  'restore',
-  'update',
-];
+export const NOT_YET: readonly string[] = ['checkpoint', 'exec', 'features', 'restore'];

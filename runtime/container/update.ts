@@ -1,0 +1,80 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { MemoryResources, Resources } from '../../schemas/resources-config.ts';
+import type { RuntimeConfig } from '../../schemas/runtime-config.ts';
+import { writeJson } from '../../schemas/write-json.ts';
+import { applySettings } from '../cgroups/apply.ts';
+import { applyDeviceRules } from '../cgroups/attach.ts';
+import { Cgroup } from '../cgroups/cgroup.ts';
+import { DEFAULT_DEVICE_RULES } from '../cgroups/devices.ts';
+import { checkResources } from '../cgroups/resources.ts';
+import { settingsOf } from '../cgroups/settings.ts';
+import { statusOf } from './state.ts';
+import type { ContainerStore } from './store.ts';
+
+/**
+ * Changes the resources of a container that is there: what the change does not mention stays.
+ *
+ * @param change what a `linux.resources` of config.json may hold, valid by its schema
+ * @throws Error in one line when the container has stopped or has no cgroup, cgroup v2 does not have
+ *   what is asked for, or the kernel refuses a value
+ */
+export function updateContainer(store: ContainerStore, id: string, change: Resources): void {
+  const lock = store.lock(id);
+  try {
+    const state = store.read(id);
+    const status = statusOf(state, store.directory(id));
+    if (status === 'stopped' || status === 'creating')
+      throw new Error(`container not running: ${JSON.stringify(id)} is ${status}`);
+    if (state.cgroup === null)
+      throw new Error(`cannot update container ${JSON.stringify(id)}: it has no cgroup of its own`);
+    const config = store.readConfig(id);
+    const resources = merge(config.linux?.resources ?? {}, change);
+    update(Cgroup.at(state.cgroup), completed(change, resources), resources);
+    const updated: RuntimeConfig = { ...config, linux: { ...config.linux, resources } };
+    store.keepConfig(id, writeJson(updated));
+  } finally {
+    lock.release();
+  }
+}
+
+function update(cgroup: Cgroup, change: Resources, all: Resources): void {
+  const refusals = checkResources({ resources: change });
+  if (refusals.length > 0)
+    throw new Error(refusals.map(({ pointer, message }) => `${pointer} ${message}`).join('; '));
+  if (all.memory?.checkBeforeUpdate) checkUsage(cgroup, change.memory ?? {});
+  applySettings(cgroup, settingsOf(change));
+  if (change.devices !== undefined && change.devices.length > 0)
+    applyDeviceRules(cgroup, [...change.devices, ...DEFAULT_DEVICE_RULES]);
+}
+
+/** Swap is counted together with memory: its change needs the limit that holds. */
+function completed(change: Resources, { memory }: Resources): Resources {
+  const { swap, limit } = change.memory ?? {};
+  if (!swap || limit || !memory?.limit) return change;
+  return { ...change, memory: { ...change.memory, limit: memory.limit } };
+}
+
+/** Each part keeps the fields that its change does not have. */
+function merge(old: Resources, change: Resources): Resources {
+  const entries = Object.entries(change).map(([part, value]) => {
+    const before = old[part as keyof Resources];
+    const both = isObject(before) && isObject(value);
+    return [part, both ? { ...before, ...value } : value] as const;
+  });
+  return { ...old, ...Object.fromEntries(entries) };
+}
+
+function isObject(value: unknown): value is object {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** cgroup v2 would kill processes where cgroup v1 refused the limit (config-linux.md, Memory). */
+function checkUsage(cgroup: Cgroup, { limit }: MemoryResources): void {
+  if (limit === undefined || limit <= 0) return;
+  const used = BigInt(readFileSync(join(cgroup.path, 'memory.current'), 'latin1').trim());
+  if (used > limit)
+    throw new Error(
+      `the memory limit ${limit} is below the ${used} bytes in use  [/linux/resources/memory/limit]`,
+    );
+}

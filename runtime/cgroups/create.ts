@@ -92,6 +92,7 @@ function cannotMake(path: string, cause: unknown): Error {
   return new Error(`cannot make cgroup ${path}: ${why}`, { cause });
 }
 
+/** The first words of its messages are runc's: people and engines look for them. */
 function checkUsable(path: string, isNew: boolean): void {
   let events: ReturnType<typeof readEvents>;
   try {
@@ -109,7 +110,7 @@ function checkUsable(path: string, isNew: boolean): void {
     throw new Error(`${path} cannot hold a container: it is no cgroup, or the root cgroup`);
   if (events.frozen)
     throw new Error(
-      `cgroup ${path} is frozen: thaw ${Cgroup.at(path).frozenBy() ?? path} first (write 0 to its cgroup.freeze)`,
+      `container's cgroup unexpectedly frozen: ${path}; thaw ${Cgroup.at(path).frozenBy() ?? path} first (write 0 to its cgroup.freeze)`,
     );
   if (!isNew && events.populated) throw new Error(occupied(path));
 }
@@ -118,7 +119,7 @@ function occupied(path: string): string {
   const pids = Cgroup.at(path).processes({ recursive: true });
   const who = pids.length > 0 ? ` (PID ${pids.slice(0, 8).join(', ')})` : '';
   return (
-    `cgroup ${path} is in use: ${pids.length || 'some'} process(es) are in it${who}; ` +
+    `container's cgroup is not empty: ${pids.length || 'some'} process(es) are in ${path}${who}; ` +
     'stop them, or choose another linux.cgroupsPath or container ID'
   );
 }

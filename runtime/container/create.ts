@@ -7,6 +7,7 @@ import { codeOf, reason } from '../linux/reason.ts';
 import { planContainer } from '../plan/container.ts';
 import type { Facts, PlanOptions, SeccompFilter } from '../plan/facts.ts';
 import type { Plan } from '../plan/plan.ts';
+import { warnOfAmbient } from './capabilities.ts';
 import {
   type CgroupManager,
   type CgroupPlace,
@@ -100,6 +101,7 @@ export function create(options: CreateOptions, foreground: boolean): Created {
   checkSupported(config);
   checkHostNamespaces(config);
   if (config.process !== undefined) checkLabels(config.process);
+  if (config.process !== undefined) warnOfAmbient(config.process);
   const rdt = config.linux?.intelRdt;
   const resctrl = rdt && findResctrl();
   if (rdt && resctrl) checkIntelRdt(rdt, resctrl);

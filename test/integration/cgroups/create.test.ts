@@ -38,7 +38,7 @@ test('a cgroup with a process in it or below is refused, with the PID', async ()
   const cgroup = sandbox.make('used');
   const child = await sandbox.run(sandbox.make('used/below'), 'exec sleep 1000');
   expect(() => createCgroup(cgroup.path)).toThrow(
-    `cgroup ${cgroup.path} is in use: 1 process(es) are in it (PID ${child.pid}); ` +
+    `container's cgroup is not empty: 1 process(es) are in ${cgroup.path} (PID ${child.pid}); ` +
       'stop them, or choose another linux.cgroupsPath or container ID',
   );
   expect(cgroup.exists()).toBe(true);
@@ -48,7 +48,7 @@ test('a frozen cgroup is refused', () => {
   const cgroup = sandbox.make('frozen');
   cgroup.freeze();
   expect(() => createCgroup(cgroup.path)).toThrow(
-    `cgroup ${cgroup.path} is frozen: thaw ${cgroup.path} first`,
+    `container's cgroup unexpectedly frozen: ${cgroup.path}; thaw ${cgroup.path} first`,
   );
 });
 
@@ -56,7 +56,9 @@ test('a frozen ancestor is named, and nothing is left below it', () => {
   const ancestor = sandbox.make('ancestor');
   ancestor.freeze();
   const path = join(ancestor.path, 'a/b');
-  expect(() => createCgroup(path)).toThrow(`cgroup ${path} is frozen: thaw ${ancestor.path} first`);
+  expect(() => createCgroup(path)).toThrow(
+    `container's cgroup unexpectedly frozen: ${path}; thaw ${ancestor.path} first`,
+  );
   expect(existsSync(join(ancestor.path, 'a'))).toBe(false);
 });
 

@@ -208,7 +208,7 @@ export const COMMANDS: readonly Command[] = [
   },
   {
     name: 'events',
-    about: 'print what a container uses, and when it runs out of memory, as lines of JSON',
+    about: 'print what a container uses, as lines of JSON',
     positionals: [CONTAINER],
     flags: [
       {

@@ -1,4 +1,4 @@
-import { closeSync, openSync, readdirSync, readlinkSync } from 'node:fs';
+import { closeSync, openSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { Cgroup } from '../cgroups/cgroup.ts';
 import { NS_GET_PARENT, O } from '../linux/constants.ts';
 import { trySyscall } from '../linux/syscall.ts';
@@ -20,21 +20,49 @@ export function processesOf(state: ContainerState): number[] {
       `cannot tell which processes are of container ${JSON.stringify(state.id)}: ` +
         'it has no cgroup and no PID namespace of its own',
     );
-  return membersOfNamespace(`/proc/${state.pid}/ns/pid`);
+  const namespace = linkOf(`/proc/${state.pid}/ns/pid`);
+  return namespace === undefined ? familyOf(state.pid) : membersOf(namespace);
 }
 
-/** @param namespace the file of a PID namespace, namespaces(7) */
-function membersOfNamespace(namespace: string): number[] {
-  const wanted = linkOf(namespace);
+/** @param namespace what the link of a PID namespace says, namespaces(7) */
+function membersOf(namespace: string): number[] {
   const own = linkOf('/proc/self/ns/pid');
+  return allPids().filter((pid) => isWithin(`/proc/${pid}/ns/pid`, namespace, own));
+}
+
+/**
+ * A process and its descendants. An ordinary user may not look at the namespaces of a process that
+ * is not dumpable, such as an init that waits for its start (ptrace(2)); who its parent is all may.
+ */
+function familyOf(eldest: number): number[] {
+  const pids = allPids();
+  const parents = new Map(pids.map((pid) => [pid, parentOf(pid)]));
+  return pids.filter((pid) => {
+    let ancestor: number | undefined = pid;
+    // No line of parents is longer than this, but in a look while PIDs change hands.
+    for (let i = 0; ancestor && ancestor !== eldest && i < pids.length; i++)
+      ancestor = parents.get(ancestor);
+    return ancestor === eldest;
+  });
+}
+
+function allPids(): number[] {
   return readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))
-    .filter((pid) => isWithin(`/proc/${pid}/ns/pid`, wanted, own))
     .map(Number);
 }
 
+/** @returns undefined when the process is gone */
+function parentOf(pid: number): number | undefined {
+  try {
+    return Number(/^PPid:\s+(\d+)$/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))?.[1]);
+  } catch {
+    return undefined;
+  }
+}
+
 /** Whether a PID namespace is the wanted one or below it. It is not when it may not be looked at. */
-function isWithin(file: string, wanted: string | undefined, own: string | undefined): boolean {
+function isWithin(file: string, wanted: string, own: string | undefined): boolean {
   const link = linkOf(file);
   if (link === undefined || link === own) return false;
   if (link === wanted) return true;

@@ -4,6 +4,7 @@
  */
 
 import { LINUX_RULES } from './rules/linux.ts';
+import { MOUNT_RULES } from './rules/mounts.ts';
 import { NAMESPACE_RULES } from './rules/namespaces.ts';
 import { PROCESS_RULES } from './rules/process.ts';
 import type { Rule } from './rules/rule.ts';
@@ -16,6 +17,7 @@ const RULES: readonly Rule[] = [
   ...PROCESS_RULES,
   ...SCHEDULING_RULES,
   ...NAMESPACE_RULES,
+  ...MOUNT_RULES,
   ...LINUX_RULES,
   ...SECCOMP_RULES,
 ];

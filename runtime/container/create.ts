@@ -100,7 +100,7 @@ export function create(options: CreateOptions, foreground: boolean): Created {
   const { config, id } = options;
   checkSupported(config);
   checkHostNamespaces(config);
-  if (config.process !== undefined) checkLabels(config.process);
+  checkLabels(config);
   if (config.process !== undefined) warnOfAmbient(config.process);
   const rdt = config.linux?.intelRdt;
   const resctrl = rdt && findResctrl();

@@ -12,11 +12,11 @@ import type { RuntimeConfig } from '../../schemas/runtime-config.ts';
 import { AT, OPEN_TREE_CLOEXEC, OPEN_TREE_CLONE } from '../linux/constants.ts';
 import { reason } from '../linux/reason.ts';
 import { syscall, trySyscall } from '../linux/syscall.ts';
+import { absolute, inContainer } from '../plan/bind.ts';
 import { parentOf } from '../plan/devices.ts';
 import type { Destination, Facts } from '../plan/facts.ts';
-import { parseMountOptions } from '../plan/mount-options.ts';
-import { absolute } from '../plan/mounts.ts';
 import { callersNofile } from './limits.ts';
+import { findSources, warnOfRelative } from './sources.ts';
 
 const IDENTITY = /^\s*0\s+0\s+4294967295\s*$/;
 const MOST_SYMLINKS = 40;
@@ -34,6 +34,7 @@ export function readFacts(
   cgroup: Facts['cgroup'] | undefined,
 ): Facts {
   const rootfs = findRootfs(config, bundle);
+  warnOfRelative(config);
   const openFiles = callersNofile();
   return {
     privileged: maySeparateMounts(),
@@ -43,7 +44,7 @@ export function readFacts(
     kcore: existsSync('/proc/kcore'),
     rootfs,
     destinations: findDestinations(config, rootfs),
-    sources: findSources(config, bundle),
+    ...findSources(config, bundle, rootfs),
     ...(cgroup === undefined ? {} : { cgroup }),
     ...(openFiles === undefined ? {} : { openFiles }),
   };
@@ -80,13 +81,16 @@ function maySeparateMounts(): boolean {
 }
 
 function findDestinations(config: RuntimeConfig, rootfs: string): Map<string, Destination> {
+  const mountPoints = (config.mounts ?? []).map(({ destination }) => destination);
+  const links = (config.mounts ?? []).filter(({ options }) => options?.includes('copy-symlink'));
   const paths = [
     '/dev',
     config.process?.cwd ?? '/',
-    ...(config.mounts ?? []).map(({ destination }) => destination),
+    ...mountPoints,
+    ...links.map(({ destination }) => parentOf(inContainer(destination, rootfs))),
     ...(config.linux?.devices ?? []).map(({ path }) => parentOf(path)),
   ];
-  return new Map(paths.map((path) => [path, resolveInRoot(rootfs, path)]));
+  return new Map(paths.map((path) => [path, resolveInRoot(rootfs, inContainer(path, rootfs))]));
 }
 
 /**
@@ -136,26 +140,4 @@ function linkAt(path: string): string | undefined {
   } catch {
     return undefined;
   }
-}
-
-function findSources(config: RuntimeConfig, bundle: string): Map<string, 'directory' | 'file'> {
-  const found = new Map<string, 'directory' | 'file'>();
-  for (const [i, mount] of (config.mounts ?? []).entries()) {
-    const pointer = `/mounts/${i}`;
-    if (!parseMountOptions(mount, pointer).bind) continue;
-    if (!mount.source)
-      throw new Error(
-        `cannot mount on ${mount.destination}: a bind mount needs a source  [${pointer}/source]`,
-      );
-    const path = absolute(mount.source, bundle);
-    try {
-      found.set(path, statSync(path).isDirectory() ? 'directory' : 'file');
-    } catch (cause) {
-      throw new Error(
-        `cannot mount ${path} on ${mount.destination}: ${reason(cause)}  [${pointer}/source]`,
-        { cause },
-      );
-    }
-  }
-  return found;
 }

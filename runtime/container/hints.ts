@@ -37,6 +37,18 @@ const HINTS: readonly Hint[] = [
     text: 'source and destination must both be directories, or neither',
   },
   {
+    pointer: /^\/mounts\/\d+\/destination$/,
+    calls: ['fspick', 'mount_setattr'],
+    errno: 'EINVAL',
+    text: 'nothing is mounted there',
+  },
+  {
+    pointer: /^\/mounts\/\d+$/,
+    calls: ['mount_setattr'],
+    errno: 'EPERM',
+    text: 'its options take away what a user namespace may not: ro, nosuid, nodev, noexec or the access times of the source’s mount',
+  },
+  {
     pointer: /^\/linux\/namespaces\/\d+\/path$/,
     errno: 'EINVAL',
     text: 'this is no namespace, one of another type, or one that scow is in already',

@@ -5,17 +5,19 @@ import type { Cgroup } from '../cgroups/cgroup.ts';
 import { Conversation, type InitMessage } from '../init/conversation.ts';
 import { launch } from '../init/launch.ts';
 import { PROGRESS as PAGE } from '../init/protocol.ts';
-import { AT, O, OPEN_TREE_CLOEXEC, OPEN_TREE_CLONE, POLL, S } from '../linux/constants.ts';
+import { AT, O, POLL, S } from '../linux/constants.ts';
 import { explainErrno } from '../linux/errno.ts';
 import { reason } from '../linux/reason.ts';
 import { socketPair } from '../linux/socket.ts';
 import { syscall, trySyscall } from '../linux/syscall.ts';
 import type { DescriptorRequest, Plan } from '../plan/plan.ts';
 import { HOME, needsHome } from '../plan/program.ts';
+import { copyUp } from './copy-up.ts';
 import { describeDeath, describeFailure } from './failure.ts';
 import { homeOf } from './home.ts';
 import { writeIdMaps } from './id-maps.ts';
 import { setLimits } from './limits.ts';
+import { openMountSource } from './mount-source.ts';
 import { moveNetDevices } from './net-devices.ts';
 import { isAsleep, type ProcessId, startTimeOf } from './process.ts';
 import { resetAffinity, setScheduling } from './scheduling.ts';
@@ -138,6 +140,7 @@ export class InitProcess {
         if (message.step.point === 'id-maps') writeIdMaps(subject.config, this.#pid);
         if (message.step.point === 'time-offsets') writeTimeOffsets(subject.config, this.#pid);
         if (message.step.point === 'net-devices') this.#moveDevices(message, subject.config);
+        if (message.step.point === 'copy-up') this.#copyUp(message);
         if (message.step.point === 'mounted') master = this.#mounted(message, subject);
         else this.#conversation.answer();
       }
@@ -210,6 +213,14 @@ export class InitProcess {
     }
   }
 
+  #copyUp({ step, value, descriptors }: InitMessage & { kind: 'report' }): void {
+    try {
+      copyUp(step, value, descriptors);
+    } finally {
+      for (const fd of descriptors) closeSync(fd);
+    }
+  }
+
   /** The container's file system is complete. */
   #mounted(message: InitMessage & { kind: 'report' }, subject: Subject): number | undefined {
     const [root, master] = message.descriptors;
@@ -274,15 +285,13 @@ function openDescriptor({ name, source, pointer }: DescriptorRequest, directory:
   if (source.kind === 'fifo') return openSync(join(directory, FIFO), O.RDWR | O.CLOEXEC);
   if (source.kind === 'progress') return openSync(join(directory, PROGRESS), O.RDWR | O.CLOEXEC);
   if (source.kind === 'control') throw new Error('the control socket is not opened by name');
+  if (source.kind === 'tree') return openMountSource(source, pointer);
   try {
     // A path that leads to something else than it should must not be waited for.
-    if (source.kind === 'open')
-      return openSync(source.path, source.flags | O.NONBLOCK | O.NOCTTY | O.CLOEXEC);
-    const recursive = source.recursive ? AT.RECURSIVE : 0;
-    const flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | recursive;
-    return syscall('open_tree', AT.FDCWD, source.path, flags);
+    return openSync(source.path, source.flags | O.NONBLOCK | O.NOCTTY | O.CLOEXEC);
   } catch (cause) {
-    const what = source.kind === 'open' ? `the ${name} ` : '';
-    throw new Error(`cannot open ${what}${source.path}: ${reason(cause)}  [${pointer}]`, { cause });
+    throw new Error(`cannot open the ${name} ${source.path}: ${reason(cause)}  [${pointer}]`, {
+      cause,
+    });
   }
 }

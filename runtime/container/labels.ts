@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import type { Process } from '../../schemas/runtime-config.ts';
+import type { RuntimeConfig } from '../../schemas/runtime-config.ts';
 import { MAGIC } from '../linux/constants.ts';
 import { trySyscall } from '../linux/syscall.ts';
 
@@ -7,12 +7,14 @@ const APPARMOR = '/sys/module/apparmor/parameters/enabled';
 const SELINUX = '/sys/fs/selinux';
 
 /**
- * Refuses labels of security modules that the kernel does not run: without them the process
- * would have more rights than was asked for.
+ * Refuses labels of security modules that the kernel does not run: without them the
+ * container would have more rights than was asked for.
  *
  * @throws Error in one line
  */
-export function checkLabels({ apparmorProfile, selinuxLabel }: Process): void {
+export function checkLabels({ process, linux }: RuntimeConfig): void {
+  const { apparmorProfile, selinuxLabel } = process ?? {};
+  const mountLabel = linux?.mountLabel;
   if (apparmorProfile && !hasApparmor())
     throw new Error(
       `cannot confine the process by the AppArmor profile ${apparmorProfile}: the kernel does not run AppArmor (${APPARMOR}); leave the profile out  [/process/apparmorProfile]`,
@@ -20,6 +22,10 @@ export function checkLabels({ apparmorProfile, selinuxLabel }: Process): void {
   if (selinuxLabel && !hasSelinux())
     throw new Error(
       `cannot give the process the SELinux label ${selinuxLabel}: the kernel does not run SELinux (there is no selinuxfs on ${SELINUX}); leave the label out  [/process/selinuxLabel]`,
+    );
+  if (mountLabel && !hasSelinux())
+    throw new Error(
+      `cannot give mounts the SELinux label ${mountLabel}: the kernel does not run SELinux (there is no selinuxfs on ${SELINUX}); leave the label out  [/linux/mountLabel]`,
     );
 }
 

@@ -3,15 +3,7 @@ import { checkResources } from '../cgroups/resources.ts';
 
 /** Fields of the specification that this version does not act on, by their JSON pointers. */
 function unsupported(config: RuntimeConfig): [pointer: string, value: unknown][] {
-  const { linux } = config;
-  return [
-    ['/hooks', config.hooks],
-    ['/linux/mountLabel', linux?.mountLabel],
-    ...(config.mounts ?? []).flatMap((mount, i): [string, unknown][] => [
-      [`/mounts/${i}/uidMappings`, mount.uidMappings],
-      [`/mounts/${i}/gidMappings`, mount.gidMappings],
-    ]),
-  ];
+  return [['/hooks', config.hooks]];
 }
 
 /**

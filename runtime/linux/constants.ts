@@ -71,6 +71,7 @@ export const SECCOMP_FILTER_FLAG = {
 export const CLONE = {
   VM: 0x100,
   PIDFD: 0x1000,
+  FILES: 0x400,
   VFORK: 0x4000,
   PARENT: 0x8000,
   PARENT_SETTID: 0x100000,
@@ -119,7 +120,13 @@ export const MOVE_MOUNT_F_EMPTY_PATH = 0x4;
 export const MOVE_MOUNT_T_EMPTY_PATH = 0x40;
 export const FSOPEN_CLOEXEC = 1;
 export const FSMOUNT_CLOEXEC = 1;
-export const FSCONFIG = { SET_FLAG: 0, SET_STRING: 1, SET_FD: 5, CMD_CREATE: 6 } as const;
+export const FSCONFIG = {
+  SET_FLAG: 0,
+  SET_STRING: 1,
+  SET_FD: 5,
+  CMD_CREATE: 6,
+  CMD_RECONFIGURE: 7,
+} as const;
 
 /** fcntl(2) */
 export const F = {

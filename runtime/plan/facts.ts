@@ -21,6 +21,10 @@ export interface Facts {
   readonly destinations: ReadonlyMap<string, Destination>;
   /** What each bind mount's source is, by its absolute path. */
   readonly sources: ReadonlyMap<string, 'directory' | 'file'>;
+  /** What the symlinks say that are to be made anew in the container, by the same paths. */
+  readonly symlinks?: ReadonlyMap<string, string>;
+  /** Attributes of the mounts that sources are on, where a user namespace must not lose them. */
+  readonly lockedAttributes?: ReadonlyMap<string, readonly string[]>;
   /** RLIMIT_NOFILE of scow's caller. */
   readonly openFiles?: { readonly soft: bigint; readonly hard: bigint };
   /** The container's cgroup below the root of the hierarchy, and where that is mounted. */

@@ -81,23 +81,28 @@ function cover(by: ReturnType<typeof result>, origin: Origin): Step[] {
 function emptyDirectory(): Step[] {
   const origin = { pointer: '/linux/maskedPaths', why: 'make an empty directory' };
   return [
-    call('fsopen', ['tmpfs', 1], { ...origin, result: 'filesystem' }),
-    call('fsconfig', [result('filesystem'), FSCONFIG.SET_STRING, 'nr_blocks', '1', 0], origin),
-    call('fsconfig', [result('filesystem'), FSCONFIG.SET_STRING, 'nr_inodes', '1', 0], origin),
-    call('fsconfig', [result('filesystem'), FSCONFIG.SET_STRING, 'mode', '755', 0], origin),
-    call('fsconfig', [result('filesystem'), FSCONFIG.CMD_CREATE, 0, 0, 0], origin),
-    call(
-      'fsmount',
-      [result('filesystem'), 1, attributes(['RDONLY', 'NOSUID', 'NODEV', 'NOEXEC'])],
-      {
-        ...origin,
-        result: 'empty',
-      },
-    ),
+    ...emptyFilesystem('empty', origin),
     call(
       'move_mount',
       [result('empty'), '', AT.FDCWD, '/', { flags: 4, text: 'MOVE_MOUNT_F_EMPTY_PATH' }],
       origin,
     ),
+  ];
+}
+
+/** A tmpfs in which nothing is and nothing can be made, detached, under the name `into`. */
+export function emptyFilesystem(into: string, origin: Origin): Step[] {
+  const context = result('filesystem');
+  const options = { nr_blocks: '1', nr_inodes: '1', mode: '755' };
+  return [
+    call('fsopen', ['tmpfs', 1], { ...origin, result: 'filesystem' }),
+    ...Object.entries(options).map(([key, value]) =>
+      call('fsconfig', [context, FSCONFIG.SET_STRING, key, value, 0], origin),
+    ),
+    call('fsconfig', [context, FSCONFIG.CMD_CREATE, 0, 0, 0], origin),
+    call('fsmount', [context, 1, attributes(['RDONLY', 'NOSUID', 'NODEV', 'NOEXEC'])], {
+      ...origin,
+      result: into,
+    }),
   ];
 }

@@ -1,3 +1,4 @@
+import { isIdMapOption } from '../../schemas/id-map-option.ts';
 import type { Mount } from '../../schemas/runtime-config.ts';
 import { MOUNT_ATTR, MS } from '../linux/constants.ts';
 import { type Flags, flags } from './step.ts';
@@ -58,6 +59,31 @@ const PROPAGATION: Readonly<Record<string, keyof typeof MS>> = {
   unbindable: 'UNBINDABLE',
 };
 
+/** Options that change how scow mounts; the kernel knows nothing of them. */
+const OWN = {
+  bind: 'bind',
+  rbind: 'bind',
+  remount: 'remount',
+  tmpcopyup: 'copyUp',
+  'copy-symlink': 'copySymlink',
+  'src-nofollow': 'sourceNofollow',
+  'dest-nofollow': 'destinationNofollow',
+} as const;
+
+const ID_MAPPED = ['idmap', 'ridmap'];
+
+/** Mount data of SELinux, whose values mount(8) takes in quotation marks. */
+const LABELS: ReadonlySet<string> = new Set(['context', 'fscontext', 'defcontext', 'rootcontext']);
+
+/** All options that scow understands itself, sorted; filesystems have more of their own. */
+export function mountOptionNames(): string[] {
+  const plain = Object.keys(ATTRIBUTES);
+  const propagation = Object.keys(PROPAGATION);
+  const recursive = [...plain, ...propagation].map((name) => `r${name}`);
+  const own = [...Object.keys(OWN), ...ID_MAPPED];
+  return [...plain, ...propagation, ...recursive, ...own, ...SUPERBLOCK, ...NOTHING].toSorted();
+}
+
 /** One parameter for the filesystem: fsconfig(2). */
 export interface Parameter {
   readonly key: string;
@@ -71,6 +97,17 @@ export interface MountOptions {
   /** The mount is a copy of a mount that exists. */
   readonly bind: boolean;
   readonly recursiveBind: boolean;
+  /** No mount is made: the one that is at the destination changes. */
+  readonly remount: boolean;
+  /** A tmpfs begins with what the image has in its place. */
+  readonly copyUp: boolean;
+  /** A source that is a symlink is made anew at the destination. */
+  readonly copySymlink: boolean;
+  /** A symlink is itself the source, or the destination. */
+  readonly sourceNofollow: boolean;
+  readonly destinationNofollow: boolean;
+  /** The option that asks for an ID mapping. */
+  readonly idMap?: { readonly option: string; readonly pointer: string };
   /** Attributes of this mount, and those of all mounts below it (`rro`, …). */
   readonly own: AttributeChange;
   readonly below: AttributeChange;
@@ -83,6 +120,40 @@ export interface MountOptions {
 export interface AttributeChange {
   readonly set: readonly Attribute[];
   readonly clear: readonly Attribute[];
+}
+
+/** Attributes of which a user namespace can't take away what its creator's mounts have. */
+const LOCKABLE: readonly Attribute[] = ['RDONLY', 'NOSUID', 'NODEV', 'NOEXEC'];
+
+/**
+ * The attributes of a bind mount whose options name any: as with mount(2), those that they don't
+ * name are cleared, but the way to keep access times is left when none is named. Without options
+ * the copy is as its source.
+ *
+ * @param locked attributes that the options don't name stay, for they can't be cleared
+ */
+export function bindAttributes(own: AttributeChange, locked: boolean): AttributeChange {
+  if (own.set.length + own.clear.length === 0) return own;
+  const times = own.set.some((name) => ATIMES.has(name));
+  const cleared: Attribute[] = [
+    ...(locked ? [] : LOCKABLE),
+    'NOSYMFOLLOW',
+    ...(times ? (['ATIME', 'NODIRATIME'] as const) : []),
+  ];
+  const clear = new Set([...own.clear, ...cleared.filter((name) => !own.set.includes(name))]);
+  return { set: own.set, clear: [...clear] };
+}
+
+const ATIMES: ReadonlySet<Attribute> = new Set([
+  'RELATIME',
+  'NOATIME',
+  'STRICTATIME',
+  'NODIRATIME',
+]);
+
+/** The attributes that a bind mount's options take away, and a user namespace may not. */
+export function unlocked({ clear }: AttributeChange): Attribute[] {
+  return LOCKABLE.filter((name) => clear.includes(name));
 }
 
 /** The attributes as the kernel's constant. */
@@ -103,13 +174,16 @@ export function parseMountOptions(mount: Mount, pointer: string): MountOptions {
   const below = new Attributes();
   const propagation: { type: Flags; recursive: boolean }[] = [];
   const parameters: Parameter[] = [];
-  let bind = mount.type === 'bind';
+  const kind = new Set<string>(mount.type === 'bind' ? ['bind'] : []);
   let recursiveBind = false;
+  let idMap: MountOptions['idMap'];
   for (const [i, option] of (mount.options ?? []).entries()) {
     const at = `${pointer}/options/${i}`;
     const recursive = option.startsWith('r') ? option.slice(1) : undefined;
-    if (option === 'bind') bind = true;
-    else if (option === 'rbind') bind = recursiveBind = true;
+    if (Object.hasOwn(OWN, option)) {
+      kind.add(OWN[option as keyof typeof OWN]);
+      recursiveBind ||= option === 'rbind';
+    } else if (isIdMapOption(option)) idMap = { option, pointer: at };
     else if (Object.hasOwn(ATTRIBUTES, option)) own.apply(option);
     else if (recursive !== undefined && Object.hasOwn(ATTRIBUTES, recursive))
       below.apply(recursive);
@@ -119,8 +193,22 @@ export function parseMountOptions(mount: Mount, pointer: string): MountOptions {
       propagation.push({ type: propagationFlag(recursive), recursive: true });
     else if (!NOTHING.has(option)) parameters.push({ ...parameter(option), pointer: at });
   }
+  const bind = kind.has('bind');
   if (bind) refuseParameters(parameters, mount);
-  return { bind, recursiveBind, own, below, propagation, parameters };
+  return {
+    bind,
+    recursiveBind,
+    remount: kind.has('remount'),
+    copyUp: kind.has('copyUp'),
+    copySymlink: kind.has('copySymlink'),
+    sourceNofollow: kind.has('sourceNofollow'),
+    destinationNofollow: kind.has('destinationNofollow'),
+    ...(idMap === undefined ? {} : { idMap }),
+    own,
+    below,
+    propagation,
+    parameters,
+  };
 }
 
 class Attributes implements AttributeChange {
@@ -146,9 +234,10 @@ function propagationFlag(name: string): Flags {
 
 function parameter(option: string): { key: string; value?: string } {
   const equals = option.indexOf('=');
-  return equals < 0
-    ? { key: option }
-    : { key: option.slice(0, equals), value: option.slice(equals + 1) };
+  if (equals < 0) return { key: option };
+  const key = option.slice(0, equals);
+  const value = option.slice(equals + 1);
+  return { key, value: LABELS.has(key) ? value.replace(/^"(.*)"$/, '$1') : value };
 }
 
 /** A bind mount has no filesystem of its own that could take a parameter. */
@@ -164,8 +253,7 @@ function refuseParameters(parameters: readonly Parameter[], mount: Mount): void 
 
 /** The option that may be meant by a misspelt one. */
 export function nearOption(wrong: string): string | undefined {
-  const names = [...Object.keys(ATTRIBUTES), ...Object.keys(PROPAGATION)];
-  const all = [...names, ...names.map((name) => `r${name}`), 'bind', 'rbind'];
+  const all = mountOptionNames().toSorted((a, b) => a.length - b.length);
   return all.find((name) => distance(name, wrong) <= 2);
 }
 

@@ -1,60 +1,82 @@
 import type { Mount, RuntimeConfig } from '../../schemas/runtime-config.ts';
 import { AT, FSCONFIG, MS } from '../linux/constants.ts';
+import { absolute, BindMounts, change, copySymlink, inContainer, type Source } from './bind.ts';
+import { copyUp } from './copy-up.ts';
 import type { Facts, PlanOptions } from './facts.ts';
+import { emptyFilesystem } from './masks.ts';
+import { labelParameter, labelQueue } from './mount-label.ts';
 import {
-  type AttributeChange,
   attributes,
   type MountOptions,
+  type Parameter,
   parseMountOptions,
 } from './mount-options.ts';
 import type { Namespaces } from './namespaces.ts';
 import type { DescriptorRequest } from './plan.ts';
-import { call, flags, inherited, type Origin, result, type Step, type Value } from './step.ts';
-import { attach, cloneTree, openTarget, relative, setAttributes, type Target } from './targets.ts';
-
-/** What a mount of config.json comes down to. */
-interface Source {
-  readonly descriptors: DescriptorRequest[];
-  readonly steps: Step[];
-  /** The detached mount. */
-  readonly mount: Value;
-  readonly type: 'directory' | 'file';
-}
+import { remount } from './remount.ts';
+import { call, flags, type Origin, result, type Step, type Value } from './step.ts';
+import {
+  attach,
+  cloneTree,
+  notInProc,
+  openTarget,
+  relative,
+  setAttributes,
+  type Target,
+} from './targets.ts';
 
 /** Filesystems that show the kernel's state: never mounted through a symlink of the image. */
 const KERNEL_FILESYSTEMS = new Set(['proc', 'sysfs']);
 
 /** All mounts of a config.json. */
 export class Mounts {
+  private readonly config: RuntimeConfig;
   private readonly facts: Facts;
   private readonly options: PlanOptions;
   private readonly namespaces: Namespaces;
+  private readonly binds: BindMounts;
   readonly descriptors: DescriptorRequest[] = [];
   readonly steps: Step[] = [];
   /** Changes that wait until everything else is in place: a read-only /dev is filled first. */
   readonly lateSteps: Step[] = [];
 
   constructor(config: RuntimeConfig, facts: Facts, options: PlanOptions, namespaces: Namespaces) {
+    this.config = config;
     this.facts = facts;
     this.options = options;
     this.namespaces = namespaces;
+    this.binds = new BindMounts(config, facts, options, namespaces);
     for (const [i, mount] of (config.mounts ?? []).entries()) this.add(mount, i);
   }
 
   private add(mount: Mount, index: number): void {
     const pointer = `/mounts/${index}`;
-    const name = `mount ${index}`;
     const parsed = parseMountOptions(mount, pointer);
     const what = parsed.bind ? mount.source : mount.type;
     const origin = { pointer, why: `mount ${what} on ${mount.destination}` };
-    const source = this.source(mount, parsed, name, origin);
+    const text = parsed.copySymlink ? this.symlinkAt(mount) : undefined;
+    if (text !== undefined) this.steps.push(...this.link(mount, text, index));
+    else if (parsed.remount) {
+      const target = this.target(mount, parsed, 'directory', pointer);
+      this.steps.push(...remount(mount, parsed, target, pointer));
+    } else this.mount(mount, parsed, index, origin);
+  }
+
+  private mount(mount: Mount, parsed: MountOptions, index: number, origin: Origin): void {
+    const { pointer } = origin;
+    const source = this.source(mount, parsed, index, origin);
+    const destination = `${pointer}/destination`;
     this.descriptors.push(...source.descriptors);
     this.steps.push(
       ...source.steps,
-      openTarget(this.target(mount, source.type, pointer), 'target', {
-        pointer: `${pointer}/destination`,
+      openTarget(this.target(mount, parsed, source.type, pointer), 'target', {
+        pointer: destination,
         why: `open the mount point ${mount.destination}`,
       }),
+      ...(parsed.destinationNofollow
+        ? [notInProc(result('target'), { pointer: destination, why: origin.why })]
+        : []),
+      ...(parsed.copyUp ? this.fill(source.mount, mount, parsed, origin) : []),
       attach(source.mount, result('target'), origin),
       ...parsed.propagation.map(({ type, recursive }) =>
         setAttributes(source.mount, { propagation: type, recursive }, origin),
@@ -62,68 +84,62 @@ export class Mounts {
     );
   }
 
-  private target(mount: Mount, type: 'directory' | 'file', pointer: string): Target {
-    const resolved = this.facts.destinations.get(mount.destination)?.resolved ?? mount.destination;
+  /** Fills a tmpfs, which then may become read-only. */
+  private fill(tmpfs: Value, mount: Mount, parsed: MountOptions, origin: Origin): Step[] {
+    const late = isDev(mount) ? [] : parsed.own.set.filter((name) => name === 'RDONLY');
+    return [
+      ...copyUp(result('target'), tmpfs, mount, parsed, origin.pointer),
+      ...change(tmpfs, { set: late, clear: [] }, false, origin),
+      ...change(tmpfs, parsed.below, true, origin),
+    ];
+  }
+
+  /** What the symlink says that is a bind mount's source. */
+  private symlinkAt(mount: Mount): string | undefined {
+    return this.facts.symlinks?.get(absolute(mount.source ?? '', this.options.bundle));
+  }
+
+  private link(mount: Mount, text: string, index: number): Step[] {
+    const origin = {
+      pointer: `/mounts/${index}/destination`,
+      why: `make the symlink ${mount.destination}`,
+    };
+    const parts = relative(inContainer(mount.destination, this.facts.rootfs)).split('/');
+    const name = parts.pop() as string;
+    const path = `/${parts.join('/')}`;
+    const resolved = this.facts.destinations.get(path)?.resolved ?? path;
+    const target: Target = { path, resolved, type: 'directory' };
+    const parent = openTarget(target, 'directory of a link', origin);
+    return copySymlink(text, parent, name, index, origin);
+  }
+
+  private target(
+    mount: Mount,
+    { destinationNofollow: nofollow }: MountOptions,
+    type: 'directory' | 'file',
+    pointer: string,
+  ): Target {
+    const path = inContainer(mount.destination, this.facts.rootfs);
+    const resolved = this.facts.destinations.get(mount.destination)?.resolved ?? path;
     if (relative(resolved) === '.')
       throw new Error(
         `cannot mount on ${mount.destination}: that is the root filesystem itself, which /root/path chooses  [${pointer}/destination]`,
       );
     return {
-      path: mount.destination,
+      path,
       resolved,
       type,
       symlinks: KERNEL_FILESYSTEMS.has(mount.type ?? '') ? 'refuse' : 'follow',
+      nofollow,
     };
   }
 
-  private source(mount: Mount, parsed: MountOptions, name: string, origin: Origin): Source {
-    if (parsed.bind) return this.bind(mount, parsed, name, origin);
+  private source(mount: Mount, parsed: MountOptions, index: number, origin: Origin): Source {
+    const name = `mount ${index}`;
+    if (parsed.bind) return this.binds.plan(mount, index, parsed, name, origin);
     if (mount.type === 'cgroup' || mount.type === 'cgroup2')
       return this.cgroup(mount, parsed, name, origin);
     return this.filesystem(mount, mount.type ?? '', parsed, name, origin);
-  }
-
-  /** A copy of a mount of the host. */
-  private bind(mount: Mount, parsed: MountOptions, name: string, origin: Origin): Source {
-    const path = absolute(mount.source ?? '', this.options.bundle);
-    const type = this.facts.sources.get(path) ?? 'directory';
-    const tree = this.tree(path, parsed.recursiveBind, name, {
-      ...origin,
-      pointer: `${origin.pointer}/source`,
-    });
-    const steps = [
-      ...tree.steps,
-      // A copy made from the host's mount namespace would hand mounts made here back to it.
-      ...(shares(parsed)
-        ? []
-        : [
-            setAttributes(
-              tree.mount,
-              { propagation: flags('MS', MS, 'SLAVE'), recursive: true },
-              origin,
-            ),
-          ]),
-      ...change(tree.mount, parsed.own, false, origin),
-      ...change(tree.mount, parsed.below, true, origin),
-    ];
-    return { descriptors: tree.descriptors, steps, mount: tree.mount, type };
-  }
-
-  /**
-   * A detached copy of the mount at a path of the host. A privileged scow makes it: the root
-   * of a user namespace may be unable to search the path. Otherwise only init may.
-   */
-  private tree(path: string, recursive: boolean, name: string, origin: Origin) {
-    if (this.facts.privileged)
-      return {
-        descriptors: [
-          { name, source: { kind: 'tree', path, recursive }, pointer: origin.pointer } as const,
-        ],
-        steps: [],
-        mount: inherited(name),
-      };
-    const step = cloneTree(AT.FDCWD, path, recursive, { ...origin, result: name });
-    return { descriptors: [], steps: [step], mount: result(name) };
   }
 
   /** A filesystem of its own: fsopen(2), fsconfig(2), fsmount(2). */
@@ -135,9 +151,9 @@ export class Mounts {
     origin: Origin,
   ): Source {
     const context = result('filesystem');
-    const late = mount.destination === '/dev' && parsed.own.set.includes('RDONLY');
+    const late = (isDev(mount) || parsed.copyUp) && parsed.own.set.includes('RDONLY');
     const set = parsed.own.set.filter((attribute) => !late || attribute !== 'RDONLY');
-    if (late)
+    if (late && isDev(mount))
       this.lateSteps.push(setAttributes(result(name), { set: attributes(['RDONLY']) }, origin));
     const steps: Step[] = [
       call('fsopen', [type, 1], {
@@ -162,23 +178,26 @@ export class Mounts {
       ),
       call('fsconfig', [context, FSCONFIG.CMD_CREATE, 0, 0, 0], origin),
       call('fsmount', [context, 1, attributes(set)], { ...origin, result: name }),
-      ...change(result(name), parsed.below, true, origin),
+      ...labelQueue(this.config, type, result(name)),
+      ...(parsed.copyUp ? [] : change(result(name), parsed.below, true, origin)),
     ];
     return { descriptors: [], steps, mount: result(name), type: 'directory' };
   }
 
   /** A tmpfs takes the permissions of the directory that it covers, unless told otherwise. */
-  private parameters(mount: Mount, type: string, parsed: MountOptions) {
+  private parameters(mount: Mount, type: string, parsed: MountOptions): Parameter[] {
+    const all = [...parsed.parameters, ...labelParameter(this.config, type)];
     const mode = this.facts.destinations.get(mount.destination)?.mode;
     const inherits = type === 'tmpfs' && mode !== undefined;
-    if (!inherits || parsed.parameters.some(({ key }) => key === 'mode')) return parsed.parameters;
-    return [...parsed.parameters, { key: 'mode', value: mode.toString(8), pointer: '/root/path' }];
+    if (!inherits || all.some(({ key }) => key === 'mode')) return all;
+    return [...all, { key: 'mode', value: mode.toString(8), pointer: '/root/path' }];
   }
 
   /**
-   * The cgroup hierarchy: a mount of its own in a cgroup namespace shows the container's part
-   * only. Without one, or where the kernel refuses (no user namespace owns the hierarchy), a
-   * bind mount of the container's cgroup shows the same.
+   * The cgroup hierarchy, version 2: as the cgroup namespace shows it, which is all of it for a
+   * container without one. Where the kernel refuses (no user namespace owns the hierarchy), a bind
+   * mount shows the same; and where there is nothing to show, an empty directory hides what of the
+   * host's may lie there.
    */
   private cgroup(mount: Mount, parsed: MountOptions, name: string, origin: Origin): Source {
     const own = this.filesystem(
@@ -190,34 +209,27 @@ export class Mounts {
     );
     const { cgroup } = this.facts;
     if (cgroup === undefined) return own;
+    const path = this.namespaces.has('cgroup') ? cgroup.path : '';
     const copy: Step[] = [
-      cloneTree(AT.FDCWD, `${cgroup.mount}${cgroup.path}`, true, { ...origin, result: name }),
+      cloneTree(AT.FDCWD, `${cgroup.mount}${path}`, true, { ...origin, result: name }),
       setAttributes(
         result(name),
         { propagation: flags('MS', MS, 'SLAVE'), recursive: true },
         origin,
       ),
-      ...change(result(name), parsed.own, true, origin),
+      ...change(result(name), { set: parsed.own.set, clear: [] }, true, origin),
     ];
-    if (!this.namespaces.has('cgroup')) return { ...own, steps: copy };
-    const steps: Step[] = [
-      { kind: 'first', of: [own.steps, copy], on: ['EPERM', 'EBUSY'], ...origin },
-    ];
-    return { ...own, steps };
+    const on = ['EPERM', 'EBUSY', 'ENOENT'];
+    return {
+      ...own,
+      steps: [
+        { kind: 'first', of: [own.steps, copy, emptyFilesystem(name, origin)], on, ...origin },
+      ],
+    };
   }
 }
 
-function change(mount: Value, wanted: AttributeChange, recursive: boolean, origin: Origin): Step[] {
-  if (wanted.set.length + wanted.clear.length === 0) return [];
-  const set = attributes(wanted.set);
-  return [setAttributes(mount, { set, clear: attributes(wanted.clear), recursive }, origin)];
-}
-
-function shares(parsed: MountOptions): boolean {
-  return parsed.propagation.some(({ type }) => type.flags === MS.SHARED);
-}
-
-/** A source as config.md has it: relative paths count from the bundle. */
-export function absolute(path: string, bundle: string): string {
-  return path.startsWith('/') ? path : `${bundle}/${path}`;
+/** Devices will be made in it. */
+function isDev({ destination }: Mount): boolean {
+  return relative(destination) === 'dev';
 }

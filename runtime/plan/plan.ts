@@ -1,4 +1,16 @@
+import type { IdMapping } from '../../schemas/linux-config.ts';
 import type { Step } from './step.ts';
+
+/** The mapping of an ID-mapped mount, user_namespaces(7): given, or that of a user namespace. */
+export type IdMap = {
+  /** For the mounts below it too. */
+  readonly recursive: boolean;
+  /** JSON pointer of what asked for it. */
+  readonly pointer: string;
+} & (
+  | { readonly uidMappings: readonly IdMapping[]; readonly gidMappings: readonly IdMapping[] }
+  | { readonly namespace: string }
+);
 
 /** How scow comes by a descriptor that init is born with. */
 export type DescriptorSource =
@@ -8,8 +20,17 @@ export type DescriptorSource =
   | { readonly kind: 'fifo' }
   /** `open(path, flags)`. */
   | { readonly kind: 'open'; readonly path: string; readonly flags: number }
-  /** A detached copy of the mount at `path`, open_tree(2). */
-  | { readonly kind: 'tree'; readonly path: string; readonly recursive: boolean };
+  | TreeSource;
+
+/** A detached copy of the mount at `path`, open_tree(2). */
+export interface TreeSource {
+  readonly kind: 'tree';
+  readonly path: string;
+  readonly recursive: boolean;
+  /** A symlink at `path` is itself copied. */
+  readonly nofollow?: boolean;
+  readonly idMap?: IdMap;
+}
 
 /** A descriptor that init is born with. */
 export interface DescriptorRequest {

@@ -1,9 +1,10 @@
-import { AT, O, RESOLVE, S } from '../linux/constants.ts';
+import { AT, MAGIC, O, RESOLVE, S } from '../linux/constants.ts';
 import {
   call,
   type Flags,
   flags,
   type Origin,
+  place,
   result,
   type Step,
   type Struct,
@@ -70,6 +71,8 @@ export interface Target {
   readonly resolved: string;
   readonly type: 'directory' | 'file';
   readonly symlinks?: 'follow' | 'refuse';
+  /** A symlink at the end of the path is itself the place. */
+  readonly nofollow?: boolean;
 }
 
 /**
@@ -77,8 +80,13 @@ export interface Target {
  * it is made, component by component, each below a parent that was resolved inside the root.
  */
 export function openTarget(target: Target, into: string, origin: Origin): Step {
-  const open =
-    target.type === 'directory' ? flags('O', O, 'PATH', 'DIRECTORY') : flags('O', O, 'PATH');
+  const open = flags(
+    'O',
+    O,
+    'PATH',
+    ...(target.type === 'directory' ? (['DIRECTORY'] as const) : []),
+    ...(target.nofollow ? (['NOFOLLOW'] as const) : []),
+  );
   const existing = openInRoot(target.path, open, { ...origin, result: into }, target.symlinks);
   const parts = relative(target.resolved).split('/');
   const last = parts.pop() as string;
@@ -106,22 +114,54 @@ export function openTarget(target: Target, into: string, origin: Origin): Step {
   return { kind: 'first', of: [[existing], steps], on: ['ENOENT'], ...origin };
 }
 
+/** Opens a target that must be there. */
+export function openInPlace(target: Target, into: string, origin: Origin): Step {
+  return openInRoot(
+    target.path,
+    flags('O', O, 'PATH'),
+    { ...origin, result: into },
+    target.symlinks,
+  );
+}
+
+const FILESYSTEM = place('target statfs', 120);
+
+/** Refuses a target in a procfs: its symlinks lead to what a process is, not to where they say. */
+export function notInProc(target: Value, origin: Origin): Step {
+  const type = (equals: number, errno: string): Step => ({
+    kind: 'check',
+    at: FILESYSTEM,
+    offset: 0,
+    width: 4,
+    equals,
+    errno,
+    ...origin,
+  });
+  const look = call('fstatfs', [target, FILESYSTEM], origin);
+  // A procfs goes on to the second check, which it never passes.
+  const refuse = [look, type(MAGIC.PROC_SUPER, 'EBADE'), type(0, 'ELOOP')];
+  return { kind: 'first', of: [refuse, []], on: ['EBADE'], ...origin };
+}
+
 /** Copies the mount that a descriptor is on, detached: open_tree(2). */
 export function cloneTree(
   from: Value,
   path: string,
   recursive: boolean,
   origin: Origin & { result: string },
+  nofollow = false,
 ): Step {
   const clone = {
     OPEN_TREE_CLONE: 1,
     OPEN_TREE_CLOEXEC: O.CLOEXEC,
     AT_EMPTY_PATH: AT.EMPTY_PATH,
     AT_RECURSIVE: AT.RECURSIVE,
+    AT_SYMLINK_NOFOLLOW: AT.SYMLINK_NOFOLLOW,
   };
   const names: (keyof typeof clone)[] = ['OPEN_TREE_CLONE', 'OPEN_TREE_CLOEXEC'];
   if (path === '') names.push('AT_EMPTY_PATH');
   if (recursive) names.push('AT_RECURSIVE');
+  if (nofollow) names.push('AT_SYMLINK_NOFOLLOW');
   const value = names.reduce((sum, name) => sum | clone[name], 0);
   return call('open_tree', [from, path, { flags: value, text: names.join('|') }], origin);
 }

@@ -18,7 +18,6 @@ export const NAMESPACE_RULES: readonly Rule[] = [
     reads: [NAMESPACES, '/linux/uidMappings', '/linux/gidMappings', '/process/user'],
     check: processIsMapped,
   },
-  { reads: [NAMESPACES, '/mounts'], check: mountMaps },
   { reads: [NAMESPACES, '/linux/timeOffsets'], check: offsetsNeedTime },
   { reads: [NAMESPACES, '/linux/netDevices'], check: devicesNeedNetwork },
   { reads: ['/linux/netDevices'], check: devicesNames },
@@ -68,7 +67,7 @@ function mapsAndUserNamespace(config: RuntimeConfig, report: Report): void {
 }
 
 /** user_namespaces(7): what the kernel takes as a map. */
-function mapIsSound(pointer: string, map: readonly IdMapping[], report: Report): void {
+export function mapIsSound(pointer: string, map: readonly IdMapping[], report: Report): void {
   if (map.length > MOST_MAPPINGS) {
     report({
       pointer,
@@ -120,25 +119,6 @@ function isMapped(
     found: render(id),
     allowed: `an ID of the container that /linux/${key} maps`,
   });
-}
-
-/** config.md: an ID-mapped mount without a map of its own takes the user namespace's. */
-function mountMaps(config: RuntimeConfig, report: Report): void {
-  for (const [index, mount] of (config.mounts ?? []).entries()) {
-    const options = mount.options ?? [];
-    for (const key of MAPS) {
-      const map = mount[key];
-      if (map !== undefined) mapIsSound(pointerTo('mounts', index, key), map, report);
-    }
-    const option = options.findIndex((name) => name === 'idmap' || name === 'ridmap');
-    const hasMap = (mount.uidMappings ?? []).length > 0;
-    if (option < 0 || hasMap || hasNamespace(config, 'user')) continue;
-    report({
-      pointer: pointerTo('mounts', index, 'options', option),
-      found: render(options[option]),
-      allowed: 'this option only with uidMappings and gidMappings, or with a user namespace',
-    });
-  }
 }
 
 /** time_namespaces(7): offsets are set before the first process enters. */

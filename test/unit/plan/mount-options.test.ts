@@ -40,6 +40,18 @@ function short(setattr: string): string {
   return `${scope} {${change.replaceAll('MOUNT_ATTR_', '').replaceAll('MS_', '')}}`;
 }
 
+const TIMES = ['RELATIME', 'NOATIME', 'STRICTATIME', 'NODIRATIME'];
+
+/** What the options ask for, and that the rest is cleared, as by mount(2). */
+function whole(change: string): string {
+  const [, set = '', clear = ''] = /^own \{(.*), (.*), 0\}$/.exec(change) ?? [];
+  const wanted = set.split('|');
+  const times = wanted.some((name) => TIMES.includes(name)) ? ['ATIME', 'NODIRATIME'] : [];
+  const rest = ['RDONLY', 'NOSUID', 'NODEV', 'NOEXEC', 'NOSYMFOLLOW', ...times];
+  const cleared = [...clear.split('|'), ...rest.filter((name) => !wanted.includes(name))];
+  return `own {${set}, ${[...new Set(cleared)].filter((name) => name !== '0').join('|')}, 0}`;
+}
+
 /** A copy of a mount of the host is no peer of it, unless it is told to be. */
 const SLAVE = 'all {0, 0, SLAVE}';
 
@@ -69,7 +81,7 @@ describe('options of the mount', () => {
   });
 
   test.each(ATTRIBUTES)('%s of a bind mount', (option, _, change) => {
-    expect(bind(option)).toEqual([SLAVE, change]);
+    expect(bind(option)).toEqual([SLAVE, whole(change)]);
   });
 
   test.each(ATTRIBUTES)('r%s, for all mounts below too', (option, _, change) => {
@@ -90,7 +102,7 @@ describe('options of the mount', () => {
     [['noexec', 'exec', 'noexec', 'ro'], 'own {NOEXEC|RDONLY, 0, 0}'],
     [['ro', 'ro'], 'own {RDONLY, 0, 0}'],
   ])('of %p the later ones count', (options, change) => {
-    expect(bind(...options)).toEqual([SLAVE, change]);
+    expect(bind(...options)).toEqual([SLAVE, whole(change)]);
   });
 
   test('norelatime changes nothing: relatime is what the kernel does anyway', () => {
@@ -107,7 +119,7 @@ describe('options of the mount', () => {
   test('own and recursive ones are separate: those for all come last', () => {
     expect(bind('rro', 'rw', 'nosuid', 'rnodev')).toEqual([
       SLAVE,
-      'own {NOSUID, RDONLY, 0}',
+      whole('own {NOSUID, RDONLY, 0}'),
       'all {RDONLY|NODEV, 0, 0}',
     ]);
   });
@@ -127,7 +139,8 @@ describe('options of the filesystem', () => {
     ['mode=755', '"mode", "755"'],
     ['size=64k', '"size", "64k"'],
     ['x=', '"x", ""'],
-    ['context="a,b=c"', '"context", "\\"a,b=c\\""'],
+    ['context="a,b=c"', '"context", "a,b=c"'],
+    ['x="a"', '"x", "\\"a\\""'],
   ])('%s', (option, parameter) => {
     expect(filesystem(option)).toEqual({ attributes: '0', options: [parameter], later: [] });
   });
@@ -264,7 +277,7 @@ describe('what is mounted', () => {
     expect(late).toBeLessThan(calls.findIndex((text) => text.startsWith('pivot_root')));
   });
 
-  test('the cgroup hierarchy: its own mount, or a copy of the container’s part', () => {
+  test('the cgroup hierarchy: its own mount, a copy of what it would show, or nothing', () => {
     const of = (namespaces: ('mount' | 'cgroup')[]) => {
       const config = minimal({
         mounts: [
@@ -277,8 +290,11 @@ describe('what is mounted', () => {
         .filter(({ name }) => /fsopen|fsmount|open_tree|mount_setattr|move_mount/.test(name))
         .map(({ name, args }) => `${name} ${String(args[1])}`.trim());
     };
-    const copy = ['open_tree /sys/fs/cgroup/scow/test', 'mount_setattr', 'mount_setattr'];
-    expect(of(['mount', 'cgroup'])).toEqual(['fsopen 1', 'fsmount 1', ...copy, 'move_mount']);
-    expect(of(['mount'])).toEqual([...copy, 'move_mount']);
+    const own = ['fsopen 1', 'fsmount 1'];
+    const copy = (path: string) => [`open_tree ${path}`, 'mount_setattr', 'mount_setattr'];
+    const nothing = ['fsopen 1', 'fsmount 1'];
+    const container = copy('/sys/fs/cgroup/scow/test');
+    expect(of(['mount', 'cgroup'])).toEqual([...own, ...container, ...nothing, 'move_mount']);
+    expect(of(['mount'])).toEqual([...own, ...copy('/sys/fs/cgroup'), ...nothing, 'move_mount']);
   });
 });

@@ -1,0 +1,120 @@
+/** Rules of mounts and their options. */
+
+import { ID_MAP_OPTION, isIdMapOption, parseIdMapOption } from '../id-map-option.ts';
+import type { Mount, RuntimeConfig } from '../runtime-config.ts';
+import { pointerTo, render } from '../violation.ts';
+import { mapIsSound } from './namespaces.ts';
+import { hasNamespace, type Report, type Rule } from './rule.ts';
+
+const MAPS = ['uidMappings', 'gidMappings'] as const;
+
+export const MOUNT_RULES: readonly Rule[] = [
+  { reads: ['/mounts'], check: somethingIsMounted },
+  { reads: ['/mounts'], check: optionsFit },
+  {
+    reads: ['/mounts', '/linux/namespaces', '/linux/uidMappings', '/linux/gidMappings'],
+    check: idMaps,
+  },
+];
+
+type Option = readonly [index: number, name: string];
+
+function eachMount(config: RuntimeConfig, check: (mount: Mount, index: number) => void): void {
+  for (const [index, mount] of (config.mounts ?? []).entries()) check(mount, index);
+}
+
+function find(mount: Mount, matches: (option: string) => boolean): Option | undefined {
+  const index = (mount.options ?? []).findIndex(matches);
+  return index < 0 ? undefined : [index, mount.options?.[index] as string];
+}
+
+function isBind(mount: Mount): boolean {
+  return mount.type === 'bind' || find(mount, (name) => /^r?bind$/.test(name)) !== undefined;
+}
+
+/** config.md: without `bind` or `rbind` there must be a filesystem to mount. */
+function somethingIsMounted(config: RuntimeConfig, report: Report): void {
+  eachMount(config, (mount, index) => {
+    if (isBind(mount) || find(mount, (name) => name === 'remount') !== undefined) return;
+    if (mount.type !== undefined && mount.type !== '' && mount.type !== 'none') return;
+    report({
+      pointer: pointerTo('mounts', index, 'type'),
+      found: render(mount.type),
+      allowed: 'a filesystem of /proc/filesystems, unless the options have bind or rbind',
+    });
+  });
+}
+
+/** Options that mean nothing for a mount would be passed over in silence. */
+const ONLY_BIND: readonly string[] = ['copy-symlink', 'src-nofollow'];
+
+function optionsFit(config: RuntimeConfig, report: Report): void {
+  eachMount(config, (mount, index) => {
+    const refuse = ([at, name]: Option, allowed: string): void =>
+      report({ pointer: pointerTo('mounts', index, 'options', at), found: render(name), allowed });
+    const copyUp = find(mount, (name) => name === 'tmpcopyup');
+    if (copyUp !== undefined && (isBind(mount) || mount.type !== 'tmpfs'))
+      refuse(copyUp, 'this option only with the type "tmpfs"');
+    const bind = find(mount, (name) => ONLY_BIND.includes(name));
+    if (bind !== undefined && !isBind(mount)) refuse(bind, 'this option only with bind or rbind');
+    const copy = find(mount, (name) => name === 'copy-symlink');
+    const other = find(mount, (name) => name === 'src-nofollow' || name === 'dest-nofollow');
+    if (copy !== undefined && other !== undefined) refuse(other, 'nothing beside copy-symlink');
+  });
+}
+
+/** config.md: an ID-mapped mount without a map of its own takes the user namespace's. */
+function idMaps(config: RuntimeConfig, report: Report): void {
+  eachMount(config, (mount, index) => {
+    for (const key of MAPS) {
+      const map = mount[key];
+      if (map !== undefined) mapIsSound(pointerTo('mounts', index, key), map, report);
+    }
+    const [missing, given] = MAPS.map((key) => (mount[key] ?? []).length > 0);
+    const option = find(mount, isIdMapOption);
+    if (missing !== given) {
+      const absent = missing ? 'gidMappings' : 'uidMappings';
+      const allowed = `mappings of both: ${MAPS.join(' and ')}`;
+      report({
+        pointer: pointerTo('mounts', index, absent),
+        found: render(mount[absent]),
+        allowed,
+      });
+    } else if (given && !isBind(mount)) {
+      const allowed = 'mappings only with bind or rbind in the options';
+      report({ pointer: pointerTo('mounts', index, MAPS[0]), found: 'an array', allowed });
+    } else if (option !== undefined) idMapOption(config, mount, index, option, report);
+  });
+}
+
+function idMapOption(
+  config: RuntimeConfig,
+  mount: Mount,
+  index: number,
+  [at, option]: Option,
+  report: Report,
+): void {
+  const pointer = pointerTo('mounts', index, 'options', at);
+  const found = render(option);
+  const hasMap = (mount.uidMappings ?? []).length > 0;
+  if (!isBind(mount)) {
+    report({ pointer, found, allowed: 'this option only with bind or rbind' });
+    return;
+  }
+  try {
+    const own = parseIdMapOption(option, config.linux);
+    if (own !== undefined && hasMap)
+      report({ pointer, found, allowed: 'an option without a mapping beside uidMappings' });
+    else if (own !== undefined)
+      for (const key of MAPS)
+        mapIsSound(pointer, own[key], (violation) => report({ ...violation, pointer }));
+    else if (!hasMap && !hasNamespace(config, 'user'))
+      report({
+        pointer,
+        found,
+        allowed: 'this option only with uidMappings and gidMappings, or with a user namespace',
+      });
+  } catch (error) {
+    report({ pointer, found: (error as Error).message, allowed: ID_MAP_OPTION });
+  }
+}

@@ -6,7 +6,7 @@ import { batch } from '../../../runtime/linux/syscall.ts';
 import type { Mount } from '../../../schemas/runtime-config.ts';
 import { bundleOf, cleanUp, ENGINES, newId, testDirectory } from '../../helpers/scow.ts';
 import { makeCanary, picture } from '../security/host.ts';
-import { OrdinaryUser } from './ordinary-user.ts';
+import { MappedUser } from './mapped-user.ts';
 import {
   both,
   type Edit,
@@ -19,7 +19,7 @@ import {
   writable,
 } from './support.ts';
 
-const user = new OrdinaryUser();
+const user = new MappedUser();
 
 beforeAll(() => user.add());
 afterAll(() => user.remove());

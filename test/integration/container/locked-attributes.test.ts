@@ -2,8 +2,8 @@ import { spawnSync } from 'node:child_process';
 import { chmodSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { bundleOf, cleanUp, ENGINES, testDirectory } from '../../helpers/scow.ts';
+import { MappedUser } from './mapped-user.ts';
 import { mountAt, parseMountinfo } from './mountinfo.ts';
-import { OrdinaryUser } from './ordinary-user.ts';
 import {
   both,
   type Edit,
@@ -15,7 +15,7 @@ import {
   writable,
 } from './support.ts';
 
-const user = new OrdinaryUser();
+const user = new MappedUser();
 
 beforeAll(() => user.add());
 afterAll(() => user.remove());

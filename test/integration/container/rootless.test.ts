@@ -2,10 +2,10 @@
  * Containers of an ordinary user: nobody's privileges but a user namespace.
  */
 import { cleanUp, type EditableConfig, ENGINES, eventually, newId } from '../../helpers/scow.ts';
-import { OrdinaryUser } from './ordinary-user.ts';
+import { MappedUser } from './mapped-user.ts';
 import { processOf } from './support.ts';
 
-const user = new OrdinaryUser();
+const user = new MappedUser();
 
 beforeAll(() => user.add());
 afterAll(() => user.remove());

@@ -11,7 +11,7 @@ import {
 import { commandLine, processOf } from './support.ts';
 
 /** An ordinary user of this machine, with IDs for containers of their own. */
-export class OrdinaryUser {
+export class MappedUser {
   readonly name = `scow-test-${process.pid}`;
   uid = 0;
   gid = 0;

@@ -1,7 +1,9 @@
 import { join, resolve } from 'node:path';
+import type { RuntimeConfig } from '../../schemas/runtime-config.ts';
 import { readConfig } from '../container/bundle.ts';
 import type { CgroupManager } from '../container/cgroup.ts';
 import type { CreateOptions } from '../container/create.ts';
+import { withGrantable } from '../container/granted.ts';
 import { activationSockets, callersDescriptors, tellOfSockets } from '../container/preserved.ts';
 import { hasFilter } from '../container/seccomp/receiver.ts';
 import { validateId } from '../container/store.ts';
@@ -35,7 +37,7 @@ export async function createOptions({ global, flags, positionals }: Input): Prom
     root: store.root,
     id,
     bundle,
-    config: tellOfSockets(config, sockets),
+    config: tellOfSockets(grantable(config), sockets),
     configText: text,
     ...(consoleSocket === undefined ? {} : { consoleSocket: resolve(consoleSocket) }),
     ...(pidfdSocket === undefined ? {} : { pidfdSocket: resolve(pidfdSocket) }),
@@ -49,6 +51,12 @@ export async function createOptions({ global, flags, positionals }: Input): Prom
       ? (await import('../container/seccomp/filter.ts')).readFilter(config, store)
       : undefined,
   };
+}
+
+function grantable(config: RuntimeConfig): RuntimeConfig {
+  if (config.process === undefined) return config;
+  const inUserNamespace = config.linux?.namespaces?.some(({ type }) => type === 'user') ?? false;
+  return { ...config, process: withGrantable(config.process, inUserNamespace) };
 }
 
 function cgroupManager(global: Flags): CgroupManager {

@@ -88,6 +88,21 @@ describe.each(ENGINES)('capabilities under %s', (engine) => {
     expect(run('runc', edit)).toMatchObject({ status: 0, stdout });
   });
 
+  it('are left out with a warning where scow itself lacks them', () => {
+    const sets = { bounding: MANY, permitted: MANY, effective: MANY, inheritable: MANY };
+    const edit = both(having(sets, 0), shell('grep -E "^Cap(Prm|Bnd)" /proc/self/status'));
+    const without = 'cap_net_raw,cap_bpf';
+    // The exec of scow gives root what is in the bounding set, and no more.
+    const through = ['capsh', `--drop=${without}`, '--', '-c', 'exec "$@"', 'sh'];
+    const { status, stdout, stderr } = run(engine, edit, { through });
+    expect(stderr).toMatch(
+      /^scow: warning: the process goes without CAP_NET_RAW, CAP_BPF, which .* {2}\[\/process\/capabilities\]\n$/,
+    );
+    expect(status).toBe(0);
+    const set = '0000000000200401';
+    expect(stdout).toBe(`CapPrm:\t${set}\nCapBnd:\t${set}\n`);
+  });
+
   it('are not gained by setuid programs with noNewPrivileges', () => {
     const script = 'grep -E "^(NoNewPrivs|Uid)" /proc/self/status';
     const edit =

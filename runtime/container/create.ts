@@ -57,6 +57,9 @@ export interface CreateOptions {
   readonly seccomp: SeccompFilter | undefined;
 }
 
+/** crun's annotation for what `--pidfd-socket` does. */
+const PIDFD_RECEIVER = 'run.oci.pidfd_receiver';
+
 /** A container whose init waits for its start. */
 export interface Created {
   readonly state: ContainerState;
@@ -134,7 +137,8 @@ export function create(options: CreateOptions, foreground: boolean): Created {
       writePidFile(pidFile, init.id.pid);
       undo.push(() => rmSync(pidFile, { force: true }));
     }
-    if (pidfdSocket !== undefined) sendPidfd(pidfdSocket, init.pidfd);
+    for (const socket of [pidfdSocket, config.annotations?.[PIDFD_RECEIVER]])
+      if (socket) sendPidfd(socket, init.pidfd);
     update({ launchedBy: null });
     init.detach(config, (listener) =>
       sendListener(listener, { config, state, status: 'creating', pid: state.pid }),

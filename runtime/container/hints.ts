@@ -64,6 +64,11 @@ const HINTS: readonly Hint[] = [
     errno: 'EEXIST',
     text: 'the image has something else in its place: remove that, or mount a tmpfs on /dev',
   },
+  {
+    pointer: /^\/process\/user\/additionalGids$/,
+    errno: 'EPERM',
+    text: 'the user namespace forbids it, for its groups are no more than your own one: map more of them in /linux/gidMappings, or leave the additional groups out',
+  },
   { pointer: /^\/process\/cwd$/, errno: 'ENOTDIR', text: NOT_A_DIRECTORY },
   {
     pointer: /^\/process\/cwd$/,

@@ -2,7 +2,7 @@ import { statSync } from 'node:fs';
 import type { NamespaceType, RuntimeConfig } from '../../schemas/runtime-config.ts';
 
 /** Their names below /proc/PID/ns, namespaces(7). */
-const FILES = { network: 'net', ipc: 'ipc', uts: 'uts' } as const;
+const FILES = { network: 'net', ipc: 'ipc', uts: 'uts', user: 'user' } as const;
 
 /**
  * Refuses a configuration that would change the host: it names a namespace to join for what it
@@ -39,6 +39,7 @@ function changes({ hostname, domainname, linux }: RuntimeConfig): [keyof typeof 
 /** The namespace of a parameter that is known to have one (schemas/rules/linux.ts). */
 function typeOf(name: string): Extract<NamespaceType, keyof typeof FILES> {
   if (name.startsWith('net')) return 'network';
+  if (name.startsWith('user')) return 'user';
   return /^kernel.domainname$/.test(name) ? 'uts' : 'ipc';
 }
 

@@ -6,6 +6,8 @@ import { call, flags, type Step, struct, type Value } from './step.ts';
 
 const USER = '/process/user';
 const CAPABILITIES = '/process/capabilities';
+/** crun's annotation, with which podman keeps the groups of the user who calls it (keep-groups). */
+const KEEP_GROUPS = 'run.oci.keep_original_groups';
 const LINUX_CAPABILITY_VERSION_3 = 0x20080522;
 const CAP_SYS_ADMIN = 1n << 21n;
 
@@ -70,6 +72,7 @@ function boundingSet(process: Process, facts: Facts): Step[] {
  * (user_namespaces(7)), an ordinary user keeps their own, which the container cannot use.
  */
 function groups(config: RuntimeConfig, process: Process): Step[] {
+  if ((config.annotations?.[KEEP_GROUPS] ?? '0') !== '0') return [];
   const gids = process.user.additionalGids ?? [];
   const list = struct('gids', ...gids.map((gid, i) => [String(i), 4, gid] as const));
   const inUserNamespace = config.linux?.namespaces?.some(({ type }) => type === 'user') ?? false;

@@ -18,10 +18,11 @@ const NAMESPACED: readonly (readonly [RegExp, NamespaceType])[] = [
   [/^fs\/mqueue\/./, 'ipc'],
   [/^kernel\/(sem|shm\w+|msg(max|mni|mnb))$/, 'ipc'],
   [/^kernel\/domainname$/, 'uts'],
+  [/^user\/max_\w+$/, 'user'],
 ];
 
 const NAMESPACED_IN_WORDS =
-  'a kernel parameter that namespaces have for themselves (net.*, fs.mqueue.*, kernel.sem, kernel.shm*, kernel.msgmax, kernel.msgmnb, kernel.msgmni, kernel.domainname)';
+  'a kernel parameter that namespaces have for themselves (net.*, fs.mqueue.*, kernel.sem, kernel.shm*, kernel.msgmax, kernel.msgmnb, kernel.msgmni, kernel.domainname, user.max_*)';
 
 /** Any other parameter is the host's, and a configuration of a container must not change it. */
 function sysctlIsNamespaced(config: RuntimeConfig, report: Report): void {

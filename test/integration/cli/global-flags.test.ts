@@ -59,7 +59,7 @@ describe.each(ENGINES)('under %s', (engine) => {
     );
   });
 
-  it('--pidfd-socket gets a pidfd of init', () => {
+  it.each(['--pidfd-socket', 'run.oci.pidfd_receiver'])('%s gets a pidfd of init', (way) => {
     const receiver = `
 import array, os, signal, socket, subprocess, sys
 path = sys.argv[1]
@@ -75,8 +75,12 @@ signal.pidfd_send_signal(fd, signal.SIGKILL)
     const id = newId();
     const socket = join(testDirectory(), 'pidfd.sock');
     const command = [...commandOf(engine), '--root', rootOf('scow')];
-    const bundle = bundleOf(running('sleep', '1000'));
-    const create = ['create', '--pidfd-socket', socket, '--bundle', bundle, id];
+    const isFlag = way.startsWith('--');
+    const bundle = bundleOf((config) => {
+      running('sleep', '1000')(config);
+      if (!isFlag) config.annotations = { [way]: socket };
+    });
+    const create = ['create', ...(isFlag ? [way, socket] : []), '--bundle', bundle, id];
     const { stdout, stderr } = spawnSync(
       'python3',
       ['-c', receiver, socket, ...command, ...create],
@@ -88,7 +92,7 @@ signal.pidfd_send_signal(fd, signal.SIGKILL)
     const { pid } = new ContainerStore(rootOf('scow')).read(id);
     expect(stdout).toBe(`standard ${pid}\n`);
     expect(
-      scow(['run', '--pidfd-socket', socket, '-b', bundle, newId()], { engine }),
+      scow(['run', ...(isFlag ? [way, socket] : []), '-b', bundle, newId()], { engine }),
     ).toMatchObject({
       status: 1,
       stderr: `scow: cannot send the pidfd to socket ${socket}: nobody listens on it\n`,

@@ -230,6 +230,14 @@ describe.each(ENGINES)('namespaces under %s', (engine) => {
     expect(lines(engine, script, edit)).toEqual(['1', '2', '12345', '20']);
     expect(lines('runc', script, edit)).toEqual(['1', '2', '12345', '20']);
   });
+
+  it('take the limits of a user namespace as kernel parameters', () => {
+    const edit = both(mapped, (config) => {
+      linuxOf(config).namespaces?.push({ type: 'user' });
+      linuxOf(config).sysctl = { 'user.max_net_namespaces': '7' };
+    });
+    expect(lines(engine, 'cat /proc/sys/user/max_net_namespaces', edit)).toEqual(['7']);
+  });
 });
 
 describe.each(ENGINES)('the session keyring under %s', (engine) => {

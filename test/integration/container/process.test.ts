@@ -47,6 +47,20 @@ describe.each(ENGINES)('the process under %s', (engine) => {
     expect(lines('crun', script, edit)).toEqual(shown);
   });
 
+  it('keeps the groups of the caller, where an annotation of crun asks for it', () => {
+    const keeping =
+      (value: string): Edit =>
+      (config) => {
+        config.annotations = { 'run.oci.keep_original_groups': value };
+        processOf(config).user = { uid: 0, gid: 0, additionalGids: [7] };
+      };
+    const through = ['setpriv', '--groups=11,12', '--'];
+    const groups = (edit: Edit) =>
+      run(engine, both(portable, edit, shell('id -G')), { through }).stdout;
+    expect(groups(keeping('1'))).toBe('0 11 12\n');
+    expect(groups(keeping('0'))).toBe('0 7\n');
+  });
+
   it.each([
     [undefined, '0022'],
     [0o077, '0077'],

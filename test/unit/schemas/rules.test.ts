@@ -6,7 +6,7 @@ type Edit = readonly [pointer: string, value: unknown];
 
 const NO_NAMESPACES: Edit = ['/linux/namespaces', []];
 const SYSCTL =
-  'a kernel parameter that namespaces have for themselves (net.*, fs.mqueue.*, kernel.sem, kernel.shm*, kernel.msgmax, kernel.msgmnb, kernel.msgmni, kernel.domainname)';
+  'a kernel parameter that namespaces have for themselves (net.*, fs.mqueue.*, kernel.sem, kernel.shm*, kernel.msgmax, kernel.msgmnb, kernel.msgmni, kernel.domainname, user.max_*)';
 const NOT_OVERLAPPING = 'a range that no other mapping of the array overlaps';
 
 function violationsAfter(...edits: readonly Edit[]) {

@@ -91,7 +91,7 @@ void _start(void)
 
 let folder: string | undefined;
 
-/** Compiles both programs into a directory that is to be mounted on /calls. For `beforeAll`. */
+/** Compiles both programs into a directory that is to be mounted on /tmp. For `beforeAll`. */
 export function compileCalls(): void {
   folder = mkdtempSync(join(tmpdir(), 'scow-calls-'));
   chmodSync(folder, 0o755);
@@ -132,7 +132,7 @@ export const NR = {
 
 /** The container's program makes these calls. */
 export function calling(...calls: readonly (string | number)[]): Edit {
-  return executing('/calls/calls', ...calls.map(String));
+  return executing('/tmp/calls', ...calls.map(String));
 }
 
 /** The container's program is one of the compiled ones, or busybox. */
@@ -141,7 +141,7 @@ export function executing(...args: readonly string[]): Edit {
     portable(config);
     processOf(config).args = [...args];
     config.mounts?.push({
-      destination: '/calls',
+      destination: '/tmp',
       type: 'bind',
       source: folder as string,
       options: ['bind', 'ro'],

@@ -272,7 +272,7 @@ describe.each(ENGINES)('init needs next to nothing (%s)', (engine) => {
       defaultErrnoRet: -EPERM,
       syscalls: [{ names: ['read', 'execve', 'write', 'exit_group'], action: 'SCMP_ACT_ALLOW' }],
     };
-    const edits = [executing('/calls/small'), confined(profile), asUser(uid), gaining(gains)];
+    const edits = [executing('/tmp/small'), confined(profile), asUser(uid), gaining(gains)];
     expect(lines(engine, ...edits)).toEqual(['small']);
   });
 
@@ -281,7 +281,7 @@ describe.each(ENGINES)('init needs next to nothing (%s)', (engine) => {
       run(
         engine,
         both(
-          executing('/calls/small'),
+          executing('/tmp/small'),
           gaining(true),
           confined({
             defaultAction: 'SCMP_ACT_ALLOW',
@@ -303,7 +303,7 @@ describe.each(ENGINES)('init needs next to nothing (%s)', (engine) => {
       'scow: init was killed by SIGSYS while it was to give up CAP_SYS_ADMIN after loading the seccomp filter  [/process/capabilities]\n',
     );
     expect(without('execve', 'SCMP_ACT_ERRNO')).toBe(
-      'scow: cannot execute "/calls/small": operation not permitted (EPERM)  [/process/args/0]\n',
+      'scow: cannot execute "/tmp/small": operation not permitted (EPERM)  [/process/args/0]\n',
     );
   });
 });

@@ -105,7 +105,7 @@ describe.each(ENGINES)('an agent (%s)', (engine) => {
       const names = ['read', 'execve', 'capset', 'sendmsg', 'recvfrom', 'exit_group', 'openat'];
       const running = runBeside(
         engine,
-        both(executing('/calls/small'), confined(notifying(...names)), gaining(gains)),
+        both(executing('/tmp/small'), confined(notifying(...names)), gaining(gains)),
       );
       const served = agent.serve(() => 'continue');
       const { status, stdout, stderr } = await running;
@@ -156,7 +156,7 @@ describe.each(ENGINES)('an agent (%s)', (engine) => {
   test('that nobody is, or that is no socket, is an error, and nothing is left behind', () => {
     const failing = (listenerPath: string) => {
       const edit = both(
-        executing('/calls/small'),
+        executing('/tmp/small'),
         confined({ ...notifying('getsid'), listenerPath }),
       );
       const { status, stderr } = run(engine, edit);

@@ -28,6 +28,7 @@ import {
 
 afterEach(cleanUp);
 
+/** In no database: newuidmap(1) knows nothing of them. */
 const USER: OrdinaryUser = { uid: 61234, gid: 61235 };
 
 describe.each(ENGINES)('an ordinary user, under %s,', (engine) => {
@@ -35,7 +36,12 @@ describe.each(ENGINES)('an ordinary user, under %s,', (engine) => {
   let runtime: string;
   const options = (cgroup?: string) => {
     const env = { PATH: '/usr/bin:/bin', XDG_RUNTIME_DIR: runtime, TERM: 'dumb' };
-    return { engine, cwd: bundle, env, ...(cgroup === undefined ? {} : { cgroup }) };
+    return {
+      engine,
+      cwd: bundle,
+      env,
+      ...(cgroup === undefined ? {} : { before: `echo $$ > '${cgroup}/cgroup.procs'` }),
+    };
   };
   const call = (...args: string[]) => scowAs(USER, args, options());
   const done = (...args: string[]) => {

@@ -1,17 +1,12 @@
 import { spawnSync } from 'node:child_process';
-import { chmodSync, closeSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import {
-  bundleOf,
-  type EditableConfig,
-  type Engine,
-  rootOf,
-  testDirectory,
-} from '../../helpers/scow.ts';
-import { commandLine, processOf } from './support.ts';
+import { type OrdinaryUser, scowAs } from '../../helpers/ordinary-user.ts';
+import { bundleOf, type EditableConfig, type Engine, rootOf } from '../../helpers/scow.ts';
+import { processOf } from './support.ts';
 
 /** An ordinary user of this machine, with IDs for containers of their own. */
-export class MappedUser {
+export class MappedUser implements OrdinaryUser {
   readonly name = `scow-test-${process.pid}`;
   uid = 0;
   gid = 0;
@@ -46,23 +41,9 @@ export class MappedUser {
     outer: readonly string[] = [],
     before = 'true',
   ): { status: number | null; stdout: string; stderr: string } {
-    const home = testDirectory();
-    const project = join(home, 'project');
-    for (const directory of [project, rootOf('scow')]) mkdirSync(directory, { recursive: true });
+    mkdirSync(rootOf('scow'), { recursive: true });
     spawnSync('chown', [`${this.uid}:${this.gid}`, rootOf('scow')]);
-    chmodSync(home, 0o711);
-    const command = commandLine(engine).map((word) => word.replace(process.cwd(), project));
-    const script = `mount --bind "$0" "$1" && shift && ${before} && exec "$@"`;
-    const ids = [`--reuid=${this.uid}`, `--regid=${this.gid}`, '--clear-groups', '--'];
-    const through = ['--mount', '--propagation=slave', 'sh', '-c', script, process.cwd(), project];
-    // Files, for a pipe would stay open in a detached container, and be waited for.
-    const files = ['stdout', 'stderr'].map((name) => join(home, `rootless-${name}`));
-    const [out = 0, err = 0] = files.map((file) => openSync(file, 'w'));
-    const words = [...through, 'setpriv', ...ids, ...outer, ...command, ...args];
-    const { status } = spawnSync('unshare', words, { cwd, stdio: ['ignore', out, err] });
-    for (const fd of [out, err]) closeSync(fd);
-    const [stdout = '', stderr = ''] = files.map((file) => readFileSync(file, 'utf8'));
-    return { status, stdout, stderr };
+    return scowAs(this, ['--root', rootOf('scow'), ...args], { engine, cwd, outer, before });
   }
 
   /** A bundle of the user, with what `scow spec --rootless` writes. */

@@ -3,6 +3,7 @@
  * say: how its parts fit together. Nothing here looks at the host.
  */
 
+import { DEVICE_RULES } from './rules/devices.ts';
 import { LINUX_RULES } from './rules/linux.ts';
 import { MOUNT_RULES } from './rules/mounts.ts';
 import { NAMESPACE_RULES } from './rules/namespaces.ts';
@@ -19,6 +20,7 @@ const RULES: readonly Rule[] = [
   ...NAMESPACE_RULES,
   ...MOUNT_RULES,
   ...LINUX_RULES,
+  ...DEVICE_RULES,
   ...SECCOMP_RULES,
 ];
 

@@ -1,9 +1,10 @@
 import { join, resolve } from 'node:path';
 import type { RuntimeConfig } from '../../schemas/runtime-config.ts';
 import { readConfig } from '../container/bundle.ts';
+import { withGrantable } from '../container/capabilities.ts';
 import type { CgroupManager } from '../container/cgroup.ts';
 import type { CreateOptions } from '../container/create.ts';
-import { withGrantable } from '../container/granted.ts';
+import { withOwnMaps } from '../container/id-maps.ts';
 import { activationSockets, callersDescriptors, tellOfSockets } from '../container/preserved.ts';
 import { hasFilter } from '../container/seccomp/receiver.ts';
 import { validateId } from '../container/store.ts';
@@ -37,7 +38,7 @@ export async function createOptions({ global, flags, positionals }: Input): Prom
     root: store.root,
     id,
     bundle,
-    config: tellOfSockets(grantable(config), sockets),
+    config: tellOfSockets(grantable(withOwnMaps(config)), sockets),
     configText: text,
     ...(consoleSocket === undefined ? {} : { consoleSocket: resolve(consoleSocket) }),
     ...(pidfdSocket === undefined ? {} : { pidfdSocket: resolve(pidfdSocket) }),

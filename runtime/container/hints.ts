@@ -65,6 +65,23 @@ const HINTS: readonly Hint[] = [
     text: 'the image has something else in its place: remove that, or mount a tmpfs on /dev',
   },
   {
+    pointer: /^\/linux\/memoryPolicy$/,
+    errno: 'EINVAL',
+    text: 'this machine (/sys/devices/system/node/online), or the cgroup, has none of these nodes, or the kernel no such policy',
+  },
+  {
+    pointer: /^\/linux\/sysctl\//,
+    calls: ['openat2'],
+    errno: 'ENOENT',
+    text: 'the kernel has no such parameter, or not in this namespace',
+  },
+  {
+    pointer: /^\/linux\/sysctl\//,
+    calls: ['openat2'],
+    errno: 'EACCES',
+    text: 'it belongs to the host, or the kernel does not give it to user namespaces',
+  },
+  {
     pointer: /^\/process\/user\/additionalGids$/,
     errno: 'EPERM',
     text: 'the user namespace forbids it, for its groups are no more than your own one: map more of them in /linux/gidMappings, or leave the additional groups out',

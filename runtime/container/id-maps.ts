@@ -1,6 +1,48 @@
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import type { IdMapping, RuntimeConfig } from '../../schemas/runtime-config.ts';
 import { reason } from '../linux/reason.ts';
+
+/**
+ * The configuration with maps for a new user namespace that has none: the user's own IDs, the only
+ * ones that an ordinary user may map without help, are root's in the container.
+ *
+ * @throws Error in one line for root, whose own IDs must not be a container's by default
+ */
+export function withOwnMaps(config: RuntimeConfig): RuntimeConfig {
+  const { namespaces = [], uidMappings = [], gidMappings = [] } = config.linux ?? {};
+  const isNew = namespaces.some(({ type, path }) => type === 'user' && !path);
+  if (!isNew || uidMappings.length > 0 || gidMappings.length > 0) return config;
+  const [uid, gid] = [process.geteuid?.() ?? 0, process.getegid?.() ?? 0];
+  if (uid === 0)
+    throw new Error(
+      'the user namespace has no users: map IDs of the host to those of the container  [/linux/uidMappings]',
+    );
+  const own = (hostID: number): IdMapping[] => [{ containerID: 0, hostID, size: 1 }];
+  return { ...config, linux: { ...config.linux, uidMappings: own(uid), gidMappings: own(gid) } };
+}
+
+/**
+ * Refuses maps that are not those of the user namespace which init has joined.
+ *
+ * @param pid init's PID
+ * @throws Error in one line
+ */
+export function checkIdMaps(config: RuntimeConfig, pid: number): void {
+  for (const kind of ['uid', 'gid'] as const) {
+    const wanted = config.linux?.[`${kind}Mappings`] ?? [];
+    if (wanted.length === 0) continue;
+    const found = readFileSync(`/proc/${pid}/${kind}_map`, 'latin1').trim();
+    const lines = found.split('\n').map((line) => line.trim().split(/\s+/).map(Number));
+    const isThere = ({ containerID, hostID, size }: IdMapping) =>
+      lines.some(
+        ([first, host, count]) => first === containerID && host === hostID && count === size,
+      );
+    if (lines.length !== wanted.length || !wanted.every(isThere))
+      throw new Error(
+        `the user namespace that is joined has another ${kind} map: leave the mappings out, for only a new namespace takes some  [/linux/${kind}Mappings]`,
+      );
+  }
+}
 
 /**
  * Writes the ID maps of init's new user namespace (user_namespaces(7)). An ordinary user may

@@ -15,7 +15,7 @@ import { HOME, needsHome } from '../plan/program.ts';
 import { copyUp } from './copy-up.ts';
 import { describeDeath, describeFailure } from './failure.ts';
 import { homeOf } from './home.ts';
-import { writeIdMaps } from './id-maps.ts';
+import { checkIdMaps, writeIdMaps } from './id-maps.ts';
 import { setLimits } from './limits.ts';
 import { openMountSource } from './mount-source.ts';
 import { moveNetDevices } from './net-devices.ts';
@@ -138,6 +138,7 @@ export class InitProcess {
         if (message.step.point === 'ready') return master;
         if (message.step.point === 'cgroup') subject.join?.addProcess(this.#pid);
         if (message.step.point === 'id-maps') writeIdMaps(subject.config, this.#pid);
+        if (message.step.point === 'joined-user') checkIdMaps(subject.config, this.#pid);
         if (message.step.point === 'time-offsets') writeTimeOffsets(subject.config, this.#pid);
         if (message.step.point === 'net-devices') this.#moveDevices(message, subject.config);
         if (message.step.point === 'copy-up') this.#copyUp(message);

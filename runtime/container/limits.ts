@@ -2,6 +2,7 @@ import { writeFileSync } from 'node:fs';
 import type { Process } from '../../schemas/runtime-config.ts';
 import { inheritedNofile, type Limit } from '../launcher/environment.ts';
 import { explainErrno } from '../linux/errno.ts';
+import { codeOf, reason } from '../linux/reason.ts';
 import { type SyscallError, syscall, trySyscall, writeWord } from '../linux/syscall.ts';
 
 const NOFILE = 7;
@@ -39,7 +40,7 @@ export function setLimits(program: Process, pid: number): void {
       else setLimit(pid, type, soft, hard);
     } catch (cause) {
       throw new Error(
-        `cannot set ${type} to ${soft}, at most ${hard}: ${whyNot(cause)}  [/process/rlimits/${i}]`,
+        `cannot set ${type} to ${soft}, at most ${hard}: ${whyNot(type, cause)}  [/process/rlimits/${i}]`,
         { cause },
       );
     }
@@ -57,9 +58,10 @@ export function callersNofile(): Limit | undefined {
   return inheritedNofile() ?? parentNofile();
 }
 
-function whyNot(cause: unknown): string {
+function whyNot(type: string, cause: unknown): string {
   const { errno, code } = cause as SyscallError;
-  const hint = ': it is more than scow itself may have, or than the kernel allows (fs.nr_open)';
+  const most = type === 'RLIMIT_NOFILE' ? ', or than the kernel allows (fs.nr_open)' : '';
+  const hint = `: it is more than scow itself may have${most}`;
   return `${explainErrno(errno)}${code === 'EPERM' ? hint : ''}`;
 }
 
@@ -94,8 +96,10 @@ function setOomScore(score: number, pid: number): void {
   try {
     writeFileSync(`/proc/${pid}/oom_score_adj`, String(score));
   } catch (cause) {
+    const hint =
+      codeOf(cause) === 'EACCES' ? ': it is less than that of scow, who may not lower it' : '';
     throw new Error(
-      `cannot set the OOM score adjustment to ${score}: ${(cause as Error).message}  [/process/oomScoreAdj]`,
+      `cannot set the OOM score adjustment to ${score}: ${reason(cause)}${hint}  [/process/oomScoreAdj]`,
       { cause },
     );
   }

@@ -1,4 +1,4 @@
-import type { RuntimeConfig } from '../../schemas/runtime-config.ts';
+import type { Device, RuntimeConfig } from '../../schemas/runtime-config.ts';
 import { AT, O, S } from '../linux/constants.ts';
 import type { Facts } from './facts.ts';
 import type { Namespaces } from './namespaces.ts';
@@ -97,16 +97,23 @@ export function suppliesDev(config: RuntimeConfig): boolean {
   );
 }
 
-function nodes(config: RuntimeConfig): Node[] {
-  const own = (config.linux?.devices ?? []).map((device, i) => ({
+function nodeOf(device: Device, index: number): Node {
+  return {
     path: device.path,
     mode: TYPES[device.type] | (device.fileMode ?? 0o666),
     major: device.major ?? 0,
     minor: device.minor ?? 0,
     uid: device.uid ?? 0,
     gid: device.gid ?? 0,
-    pointer: `/linux/devices/${i}`,
-  }));
+    pointer: `/linux/devices/${index}`,
+  };
+}
+
+function nodes(config: RuntimeConfig): Node[] {
+  const listed = config.linux?.devices ?? [];
+  // Engines may list a device twice: the last one counts.
+  const last = new Map(listed.map(({ path }, i) => [path, i]));
+  const own = [...last.values()].map((i) => nodeOf(listed[i] as Device, i));
   const named = new Set(own.map(({ path }) => path));
   const defaults = DEFAULTS.filter(([path]) => !named.has(path)).map(([path, major, minor]) => ({
     path,

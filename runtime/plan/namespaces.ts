@@ -37,6 +37,7 @@ export class Namespaces {
   private readonly all: readonly Pointed[];
   private readonly facts: Facts;
   private readonly hasOffsets: boolean;
+  private readonly hasMaps: boolean;
 
   constructor(config: RuntimeConfig, facts: Facts) {
     this.all = (config.linux?.namespaces ?? []).map((namespace, i) => ({
@@ -45,6 +46,8 @@ export class Namespaces {
     }));
     this.facts = facts;
     const { monotonic, boottime } = config.linux?.timeOffsets ?? {};
+    const { uidMappings = [], gidMappings = [] } = config.linux ?? {};
+    this.hasMaps = uidMappings.length + gidMappings.length > 0;
     this.hasOffsets = monotonic !== undefined || boottime !== undefined;
   }
 
@@ -117,7 +120,7 @@ export class Namespaces {
     const { pointer } = found;
     const enter: Step[] =
       found.namespace.path !== undefined
-        ? this.join('user')
+        ? [...this.join('user'), ...this.compareMaps()]
         : [
             call('unshare', [flags('CLONE', CLONE, 'NEWUSER')], {
               pointer,
@@ -136,6 +139,20 @@ export class Namespaces {
       ...this.offsetClocks(),
       call('setresgid', [0, 0, 0], { pointer, why: 'become root of the user namespace' }),
       call('setresuid', [0, 0, 0], { pointer, why: 'become root of the user namespace' }),
+    ];
+  }
+
+  /** The maps of a namespace that is joined are its own; others in the configuration are wrong. */
+  private compareMaps(): Step[] {
+    if (!this.hasMaps) return [];
+    return [
+      {
+        kind: 'report',
+        point: 'joined-user',
+        answer: {},
+        pointer: '/linux/uidMappings',
+        why: 'have the ID maps compared',
+      },
     ];
   }
 

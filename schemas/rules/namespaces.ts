@@ -10,9 +10,12 @@ const MAPS = ['uidMappings', 'gidMappings'] as const;
 /** user_namespaces(7): the most lines that a map can have. */
 const MOST_MAPPINGS = 340;
 
+const MOST_NAME_BYTES = 64;
+
 export const NAMESPACE_RULES: readonly Rule[] = [
   { reads: [NAMESPACES], check: oneOfEachType },
   { reads: [NAMESPACES, '/hostname', '/domainname'], check: namesNeedUts },
+  { reads: ['/hostname', '/domainname'], check: namesFit },
   { reads: [NAMESPACES, '/linux/uidMappings', '/linux/gidMappings'], check: mapsAndUserNamespace },
   {
     reads: [NAMESPACES, '/linux/uidMappings', '/linux/gidMappings', '/process/user'],
@@ -52,12 +55,27 @@ function namesNeedUts(config: RuntimeConfig, report: Report): void {
   }
 }
 
-/** A map belongs to a user namespace. (A new one may do without: then the runtime chooses.) */
+/** uname(2): a name has 64 bytes at the most, which may be fewer characters. */
+function namesFit(config: RuntimeConfig, report: Report): void {
+  for (const key of ['hostname', 'domainname'] as const) {
+    const value = config[key] ?? '';
+    if (new TextEncoder().encode(value).length <= MOST_NAME_BYTES) continue;
+    const allowed = `a string of at most ${MOST_NAME_BYTES} bytes in UTF-8`;
+    report({ pointer: pointerTo(key), found: render(value), allowed });
+  }
+}
+
+/** A map belongs to a user namespace. (A new one may do without both: then the runtime chooses.) */
 function mapsAndUserNamespace(config: RuntimeConfig, report: Report): void {
   for (const key of MAPS) {
     const map = config.linux?.[key];
-    if (map === undefined || map.length === 0) continue;
     const pointer = pointerTo('linux', key);
+    if (map === undefined || map.length === 0) {
+      const allowed = 'at least one mapping, like the other IDs of the user namespace';
+      if (hasNewNamespace(config, 'user') && MAPS.some((other) => config.linux?.[other]?.length))
+        report({ pointer, found: render(map), allowed });
+      continue;
+    }
     if (!hasNamespace(config, 'user')) {
       const allowed = `mappings only with a namespace of type "user" in ${NAMESPACES}`;
       report({ pointer, found: render(map), allowed });

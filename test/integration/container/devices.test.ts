@@ -52,6 +52,7 @@ describe.each(ENGINES)('/dev under %s', (engine) => {
         { path: '/dev/unbuffered', type: 'u', major: 60, minor: 300 },
         { path: '/dev/sub/dir/blk', type: 'b', major: 7, minor: 1, fileMode: 0o600 },
         { path: '/dev/pipe', type: 'p', fileMode: 0o622, uid: 3 },
+        { path: '/dev/chr', type: 'u', major: 10, minor: 229, fileMode: 0o20640, uid: 7, gid: 8 },
         { path: '/dev/null', type: 'c', major: 1, minor: 3, fileMode: 0o600 },
         { path: '/elsewhere/zero', type: 'c', major: 1, minor: 5, fileMode: 0o4755 },
       ];

@@ -10,6 +10,7 @@ import {
   linuxOf,
   portable,
   type Runtime,
+  run,
   shell,
 } from './support.ts';
 
@@ -161,6 +162,37 @@ describe.each(ENGINES)('namespaces under %s', (engine) => {
     expect(lines(engine, 'cat /proc/self/uid_map; id -u', edit)[0]).toMatch(
       /^\s*0\s+100000\s+65536$/,
     );
+  });
+
+  it('of users is joined with its own maps only', async () => {
+    const pid = await other('--user');
+    for (const kind of ['uid', 'gid']) writeFileSync(`/proc/${pid}/${kind}_map`, '0 100000 65536');
+    const joined = getting({
+      ...OWN,
+      user: `/proc/${pid}/ns/user`,
+      pid: true,
+      uts: true,
+      ipc: true,
+    });
+    expect(lines(engine, 'id -u', both(joined, mapped))).toEqual(['0']);
+    const others: Edit = (config) => {
+      linuxOf(config).gidMappings = [{ containerID: 0, hostID: 100000, size: 65535 }];
+    };
+    const edit = both(portable, joined, mapped, others, shell('id -u'));
+    expect(run(engine, edit)).toMatchObject({
+      status: 1,
+      stderr:
+        'scow: the user namespace that is joined has another gid map: leave the mappings out, for only a new namespace takes some  [/linux/gidMappings]\n',
+    });
+  });
+
+  it('of users is refused without maps, to root', () => {
+    const edit = both(portable, getting({ ...OWN, user: true }), shell('id -u'));
+    expect(run(engine, edit)).toMatchObject({
+      status: 1,
+      stderr:
+        'scow: the user namespace has no users: map IDs of the host to those of the container  [/linux/uidMappings]\n',
+    });
   });
 
   it('of a network that belongs to the host is joined from a new user namespace', async () => {

@@ -1,6 +1,7 @@
 /**
  * Containers of an ordinary user: nobody's privileges but a user namespace.
  */
+import { readlinkSync } from 'node:fs';
 import { cleanUp, type EditableConfig, ENGINES, eventually, newId } from '../../helpers/scow.ts';
 import { MappedUser } from './mapped-user.ts';
 import { processOf } from './support.ts';
@@ -39,6 +40,64 @@ describe.each(ENGINES)('a container of an ordinary user, under %s', (engine) => 
     const { stdout, stderr } = user.scow(engine, ['run', newId()], bundle);
     expect(stderr).toBe('');
     expect(stdout).toMatch(/^monotonic +0 +0\nboottime +7000000 +0\n$/);
+  });
+
+  it('maps the own IDs of the user where no maps are given, as crun spec --rootless has it', () => {
+    const bundle = user.bundle(engine, (config) => {
+      script('cat /proc/self/uid_map')(config);
+      delete config.linux?.uidMappings;
+      delete config.linux?.gidMappings;
+    });
+    const { stdout, stderr } = user.scow(engine, ['run', newId()], bundle);
+    expect(stderr).toBe('');
+    expect(stdout).toMatch(new RegExp(`^ *0 +${user.uid} +1\\n$`));
+  });
+
+  it('joins the namespaces of another, as those of a pod do', () => {
+    const id = newId();
+    const infra = user.bundle(engine, (config) => {
+      script('exec sleep 1000')(config);
+      user.mapped(config);
+      config.linux?.namespaces?.push({ type: 'network' }, { type: 'time' });
+      if (config.linux) config.linux.timeOffsets = { monotonic: { secs: 1_000_000 } };
+    });
+    expect(user.scow(engine, ['run', '--detach', id], infra)).toMatchObject({ stderr: '' });
+    const { pid } = JSON.parse(user.scow(engine, ['state', id], infra).stdout);
+    const files = {
+      ipc: 'ipc',
+      network: 'net',
+      pid: 'pid',
+      time: 'time',
+      user: 'user',
+      uts: 'uts',
+    } as const;
+    const show = `for n in ${Object.values(files).join(' ')}; do readlink /proc/self/ns/$n; done`;
+    const theirs = Object.values(files).map((file) => readlinkSync(`/proc/${pid}/ns/${file}`));
+    const joining = (types: readonly (keyof typeof files)[]) => (config: EditableConfig) => {
+      script(show)(config);
+      delete config.hostname;
+      const linux = config.linux ?? {};
+      delete linux.uidMappings;
+      delete linux.gidMappings;
+      linux.namespaces = (linux.namespaces ?? []).filter(
+        ({ type }) => !(types as readonly string[]).includes(type),
+      );
+      for (const type of types)
+        linux.namespaces.push({ type, path: `/proc/${pid}/ns/${files[type]}` });
+    };
+    const shared = (types: readonly (keyof typeof files)[]) => {
+      const bundle = user.bundle(engine, joining(types));
+      const { stdout, stderr } = user.scow(engine, ['run', newId()], bundle);
+      expect(stderr).toBe('');
+      const found = stdout.trimEnd().split('\n');
+      return Object.keys(files).filter((_, i) => found[i] === theirs[i]);
+    };
+    const pod = ['ipc', 'network', 'user', 'uts'] as const;
+    expect(shared(pod)).toEqual(pod);
+    const all = ['ipc', 'network', 'pid', 'time', 'user', 'uts'] as const;
+    expect(shared(all)).toEqual(all);
+    expect(shared(['user'])).toEqual(['user']);
+    expect(user.scow(engine, ['delete', '--force', id], infra)).toMatchObject({ status: 0 });
   });
 
   it('has devices, its own mounts, and the sysfs of the host', () => {

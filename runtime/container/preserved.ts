@@ -48,7 +48,12 @@ export function activationSockets(): number {
 /** The configuration with what sd_listen_fds(3) reads of that many sockets. */
 export function tellOfSockets(config: RuntimeConfig, count: number): RuntimeConfig {
   if (count === 0 || config.process === undefined) return config;
-  const told = [`LISTEN_FDS=${count}`, 'LISTEN_PID=1'];
+  const names = process.env.LISTEN_FDNAMES;
+  const told = [
+    `LISTEN_FDS=${count}`,
+    'LISTEN_PID=1',
+    ...(names === undefined ? [] : [`LISTEN_FDNAMES=${names}`]),
+  ];
   const env = [...(config.process.env ?? []), ...told];
   return { ...config, process: { ...config.process, env } };
 }

@@ -6,6 +6,7 @@ export default {
   transform: {
     '^.+\\.ts$': ['@swc/jest', { jsc: { target: 'es2022', parser: { syntax: 'typescript' } } }],
   },
+  testPathIgnorePatterns: ['/node_modules/', '<rootDir>/test/vm/'],
   modulePathIgnorePatterns: ['<rootDir>/build', '<rootDir>/dist'],
   testTimeout: 60_000,
 };

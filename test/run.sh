@@ -12,6 +12,7 @@ packages=(
   attr binutils buildah busybox-static crun debootstrap fish groff-base libcap2-bin libseccomp2 mandoc
   procps python3 runc skopeo strace uidmap umoci util-linux zsh zstd
 )
+. test/packages.sh
 results=build/test-results.json
 retried=build/test-results-retried.json
 passed=0
@@ -29,28 +30,6 @@ check() {
   fi
 }
 
-# apt-get, patiently: another one may hold the lock, a mirror may be slow to answer.
-apt() {
-  local attempt
-  for attempt in 1 2 3 4 5; do
-    DEBIAN_FRONTEND=noninteractive apt-get -q -o DPkg::Lock::Timeout=300 "$@" && return
-    echo "test: apt-get $1 failed, attempt $attempt of 5" >&2
-    sleep 5
-  done
-  return 1
-}
-
-install_packages() {
-  local missing=() package
-  for package in "${packages[@]}"; do
-    dpkg-query -W -f='${db:Status-Abbrev}' "$package" 2>/dev/null | grep -q '^ii' ||
-      missing+=("$package")
-  done
-  [ ${#missing[@]} -eq 0 ] && return
-  echo "test: installing what the tests need: apt-get install ${missing[*]}"
-  apt update && apt install --yes --no-install-recommends "${missing[@]}"
-}
-
 # Runs tests with all processors: by default jest leaves one idle, half of them on a small machine.
 run_jest() {
   local results=$1
@@ -60,7 +39,7 @@ run_jest() {
 }
 
 [ "$(id -u)" = 0 ] || echo 'test: containers of root are tested too: run this as root' >&2
-check 'apt-get' install_packages
+check 'apt-get' install_packages "${packages[@]}"
 check 'build' npm run --silent build
 check 'lint' npm run --silent lint
 

@@ -1,0 +1,140 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Resources } from '../../schemas/resources-config.ts';
+import { bundleOf, cleanUp, newId, type Result, running, scow } from '../helpers/scow.ts';
+
+afterEach(cleanUp);
+
+const MOUNT = '/sys/fs/cgroup';
+const engine = 'bun';
+
+function bundle(id: string, resources: Resources, ...args: string[]): string {
+  return bundleOf((config) => {
+    running(...args)(config);
+    Object.assign(config.linux ?? {}, { cgroupsPath: `/${id}`, resources });
+  });
+}
+
+/** Runs a shell script under such limits. */
+function run(resources: Resources, script: string): Result & { id: string } {
+  const id = newId();
+  const args = ['run', '--bundle', bundle(id, resources, 'sh', '-c', script), id];
+  return { id, ...scow(args, { engine }) };
+}
+
+/** Starts a container that sleeps. @returns its ID and what a file of its cgroup says */
+function start(resources: Resources) {
+  const id = newId();
+  const args = ['run', '--detach', '--bundle', bundle(id, resources, 'sleep', '1000'), id];
+  expect(scow(args, { engine })).toMatchObject({ status: 0, stderr: '' });
+  const read = (file: string) => readFileSync(join(MOUNT, id, file), 'latin1').trim();
+  return { id, read };
+}
+
+const ALL: Resources = {
+  memory: { limit: 67108864, swap: 100663296, reservation: 1048576 },
+  cpu: { shares: 512, quota: 50000, period: 200000, burst: 10000, cpus: '0', mems: '0' },
+  pids: { limit: 20 },
+  hugepageLimits: [{ pageSize: '2MB', limit: 4194304 }],
+  blockIO: { weight: 500 },
+  unified: { 'memory.high': '62914560' },
+};
+
+const FILES = {
+  'memory.max': '67108864',
+  'memory.swap.max': '33554432',
+  'memory.low': '1048576',
+  'memory.high': '62914560',
+  'cpu.weight': '59',
+  'cpu.max': '50000 200000',
+  'cpu.max.burst': '10000',
+  'cpuset.cpus': '0',
+  'cpuset.mems': '0',
+  'pids.max': '20',
+  'hugetlb.2MB.max': '4194304',
+  'hugetlb.2MB.rsvd.max': '4194304',
+  'io.weight': 'default 4950',
+};
+
+test('every limit of config.json is in its file, and update changes it', () => {
+  const { id, read } = start(ALL);
+  expect(Object.fromEntries(Object.keys(FILES).map((file) => [file, read(file)]))).toEqual(FILES);
+  const update = (...args: string[]) => {
+    expect(scow(['update', ...args, id], { engine })).toMatchObject({ status: 0, stderr: '' });
+  };
+  update('--memory', '32m', '--memory-swap', '48m', '--pids-limit', '-1', '--cpu-share', '1024');
+  update('--cpu-period', '100000', '--cpu-burst', '0', '--cpuset-cpus', '0-1');
+  expect(read('memory.max')).toBe('33554432');
+  expect(read('memory.swap.max')).toBe('16777216');
+  expect(read('pids.max')).toBe('max');
+  expect(read('cpu.weight')).toBe('100');
+  // The quota was not mentioned.
+  expect(read('cpu.max')).toBe('50000 100000');
+  expect(read('cpuset.cpus')).toBe('0-1');
+  update('--cpu-quota', '20000', '--memory-swap', '-1', '--cpu-idle', '1');
+  expect(read('cpu.max')).toBe('20000 100000');
+  expect(read('memory.swap.max')).toBe('max');
+  expect(read('cpu.idle')).toBe('1');
+  update('--cpu-idle', '0', '--cpu-share', '2', '--cpu-burst', '15000');
+  expect([read('cpu.idle'), read('cpu.weight'), read('cpu.max.burst')]).toEqual([
+    '0',
+    '1',
+    '15000',
+  ]);
+});
+
+test('a limit on memory kills, and events tells of it', () => {
+  const { id, stdout } = run(
+    { memory: { limit: 20971520, swap: 20971520 } },
+    'dd if=/dev/zero of=/dev/null bs=100M count=1; echo $?; cat /sys/fs/cgroup/memory.events',
+  );
+  expect(stdout).toMatch(/^137$/m);
+  expect(stdout).toMatch(/^oom_kill 1$/m);
+  expect(id).not.toBe('');
+});
+
+test('a limit on processes makes a fork fail, and 0 allows none', () => {
+  expect(run({ pids: { limit: 2 } }, 'sleep 5 & (:); :').stderr).toMatch(/can't fork/);
+  expect(run({ pids: { limit: 0 } }, '(:); :').stderr).toMatch(/can't fork/);
+  expect(run({ pids: { limit: 2 } }, '(:); :').status).toBe(0);
+});
+
+test('a limit on CPU time throttles', () => {
+  const { stdout } = run(
+    { cpu: { quota: 10000, period: 100000 } },
+    'i=0; while [ $i -lt 3000 ]; do i=$((i+1)); done; cat /sys/fs/cgroup/cpu.stat',
+  );
+  expect(Number(/^nr_throttled (\d+)$/m.exec(stdout)?.[1])).toBeGreaterThan(0);
+});
+
+test('a limit that is too small for init is told as that, and nothing is left', () => {
+  const { id, status, stderr } = run({ memory: { limit: 100000 } }, 'true');
+  expect(status).toBe(1);
+  expect(stderr).toMatch(
+    /^scow: the memory limit is too small.*\[\/linux\/resources\/memory\/limit\]\n$/,
+  );
+  expect(() => readFileSync(join(MOUNT, id, 'cgroup.procs'))).toThrow(/ENOENT/);
+});
+
+test('what the kernel refuses is named with what there is', () => {
+  const cpus = run({ cpu: { cpus: '7' } }, 'true').stderr;
+  expect(cpus).toMatch(/cpuset\.cpus.*there are 0-1 {2}\[\/linux\/resources\/cpu\/cpus\]\n$/);
+  const throttleReadBpsDevice = [{ major: 99, minor: 0, rate: 1000 }];
+  const io = run({ blockIO: { throttleReadBpsDevice } }, 'true').stderr;
+  expect(io).toMatch(/io\.max.*no such block device.*\[\/linux\/resources\/blockIO/);
+});
+
+test('checkBeforeUpdate refuses a limit below what is in use', () => {
+  const { id, read } = start({ memory: { limit: 67108864, checkBeforeUpdate: true } });
+  const { status, stderr } = scow(['update', '--memory', '4k', id], { engine });
+  expect([status, stderr]).toEqual([1, expect.stringMatching(/limit 4096 is below the \d+ bytes/)]);
+  expect(read('memory.max')).toBe('67108864');
+});
+
+test('device rules hold for what is opened', () => {
+  const devices = [{ allow: false, access: 'rwm' }];
+  const script = 'head -c1 /dev/zero | wc -c; mknod /dev/shm/kmsg c 1 11; head -c1 /dev/shm/kmsg';
+  const { stdout, stderr } = run({ devices }, script);
+  expect(stdout.trim()).toBe('1');
+  expect(stderr).toMatch(/not permitted/);
+});

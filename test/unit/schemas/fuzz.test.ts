@@ -46,6 +46,27 @@ test('whatever stands anywhere in a configuration, validation reports it and nev
   expect(odd).toEqual([]);
 });
 
+test('a value of another type is refused anywhere in a configuration', () => {
+  const config = fullConfig();
+  const another = (value: unknown) => {
+    if (typeof value === 'string') return 7;
+    return Array.isArray(value) ? { a: 1 } : ['x'];
+  };
+  const taken = [...pointersOf(config)].filter((pointer) => {
+    const found = validateRuntimeConfig(
+      withValue(config, pointer, another(valueAt(config, pointer))),
+    );
+    return !found.some((violation) => violation.pointer === pointer);
+  });
+  expect(taken).toEqual([]);
+});
+
+function valueAt(document: unknown, pointer: string): unknown {
+  const keys = pointer.split('/').slice(1);
+  const key = (text: string) => text.replaceAll('~1', '/').replaceAll('~0', '~');
+  return keys.reduce((at, text) => (at as Record<string, unknown>)[key(text)], document);
+}
+
 function isClear({ found, allowed }: Violation): boolean {
   return found !== '' && allowed !== '' && !/undefined|a value|must match/.test(allowed);
 }

@@ -1,9 +1,10 @@
 import type { Device, RuntimeConfig } from '../../schemas/runtime-config.ts';
 import { AT, O, S } from '../linux/constants.ts';
 import type { Facts } from './facts.ts';
+import { attributes } from './mount-options.ts';
 import type { Namespaces } from './namespaces.ts';
 import { call, flags, type Origin, place, result, type Step, type Value } from './step.ts';
-import { attach, cloneTree, openInRoot, openTarget, relative } from './targets.ts';
+import { attach, cloneTree, openInRoot, openTarget, relative, setAttributes } from './targets.ts';
 
 /** A device node to be in the container. */
 interface Node {
@@ -274,6 +275,7 @@ function bindNode(node: Node, name: string, origin: Origin): Step[] {
     }),
     ...isDevice(result('host device'), '', node, origin),
     cloneTree(result('host device'), '', false, { ...origin, result: 'device' }),
+    setAttributes(result('device'), { set: attributes(['NOSUID', 'NOEXEC']) }, origin),
     openInRoot(node.path, flags('O', O, 'PATH', 'NOFOLLOW'), { ...origin, result: 'target' }),
     attach(result('device'), result('target'), origin),
   ];

@@ -108,6 +108,19 @@ describe.each(ENGINES)('a container of root with a user namespace, under %s', (e
     expect(shown).toEqual(shownBy('runc', bundle));
   });
 
+  it('has them without set-user-ID and execution', () => {
+    const bundle = mappedBundle(
+      shell(
+        "awk '$5 ~ /^.dev.(null|zero|full|random|urandom|tty)$/ {print $5, $6}' /proc/self/mountinfo | sort",
+      ),
+    );
+    expect(shownBy(engine, bundle)).toEqual(
+      ['full', 'null', 'random', 'tty', 'urandom', 'zero'].map((name) =>
+        expect.stringMatching(`^/dev/${name} rw,nosuid,noexec`),
+      ),
+    );
+  });
+
   it('mounts what only root of the host may search', () => {
     const bundle = mappedBundle(
       mounting({ destination: '/tmp', type: 'bind', source: 'rootfs/etc', options: ['rbind'] }),

@@ -393,7 +393,7 @@ describe('what the user supplies as /dev', () => {
     expect(
       steps
         .slice(at)
-        .slice(0, 7)
+        .slice(0, 8)
         .map((text) => text.split('(')[0]),
     ).toEqual([
       'openat',
@@ -402,6 +402,7 @@ describe('what the user supplies as /dev', () => {
       'check statx or EEXIST',
       'check statx or EEXIST',
       'open_tree',
+      'mount_setattr',
       'openat2',
     ]);
   });

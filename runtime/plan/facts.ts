@@ -41,6 +41,8 @@ export interface SeccompFilter {
   readonly flags: Flags;
   /** Calls are notified: loading the filter gives a descriptor, which scow hands to the agent. */
   readonly listens: boolean;
+  /** scow can't take that from an init that hides itself (PR_SET_DUMPABLE): it has no privileges. */
+  readonly mustShow: boolean;
 }
 
 /** A path in the root filesystem, before anything is mounted on it. */

@@ -218,7 +218,7 @@ export function startProgram(process: Process, facts: Facts, options: PlanOption
       why: 'let all signals through',
     }),
     { kind: 'report', point: 'ready', answer: {}, ...origin },
-    ...loadFilter(process, facts),
+    ...loadFilter(process, facts, options),
     call('read', [inherited('fifo'), BYTE, 1], { ...origin, retry: ['EINTR'] }),
     call('execve', [result('program'), argv(process), environment(process)], {
       pointer: '/process/args',

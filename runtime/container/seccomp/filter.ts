@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import type { RuntimeConfig, Seccomp, SeccompFlag } from '../../../schemas/runtime-config.ts';
 import { SECCOMP_FILTER_FLAG } from '../../linux/constants.ts';
 import type { SeccompFilter } from '../../plan/facts.ts';
@@ -10,6 +11,7 @@ import { BPF_DATA, receiverOf } from './receiver.ts';
 
 /** crun's: a system call in the profile that libseccomp does not know is an error. */
 const FAIL_UNKNOWN = 'run.oci.seccomp_fail_unknown_syscall';
+const CAP_SYS_PTRACE = 19n;
 /** As runc and crun do when the profile names no flags. */
 const DEFAULT_FLAG: SeccompFlag = 'SECCOMP_FILTER_FLAG_SPEC_ALLOW';
 
@@ -27,8 +29,9 @@ export function readFilter(config: RuntimeConfig, store: ContainerStore): Seccom
   const notifies = profile?.syscalls?.some(({ action }) => action === 'SCMP_ACT_NOTIFY') ?? false;
   const listens = data === undefined ? notifies : receiverOf(config) !== undefined;
   const flags = flagsOf(profile, listens);
+  const mustShow = listens && !mayTrace();
   debug(`seccomp filter flags: ${flags.flags}`);
-  if (data !== undefined) return { program: decode(data), flags, listens };
+  if (data !== undefined) return { program: decode(data), flags, listens, mustShow };
   if (profile === undefined) throw new Error('there is no seccomp profile  [/linux/seccomp]');
   const { program, unknown } = cached(profile, store);
   if (unknown.length > 0) {
@@ -39,7 +42,14 @@ export function readFilter(config: RuntimeConfig, store: ContainerStore): Seccom
       );
     debug(`seccomp: libseccomp knows no system call ${names}: ignored`);
   }
-  return { program, flags, listens };
+  return { program, flags, listens, mustShow };
+}
+
+/** Whether this process has CAP_SYS_PTRACE, capabilities(7). */
+function mayTrace(): boolean {
+  const status = readFileSync('/proc/self/status', 'latin1');
+  const set = BigInt(`0x${/^CapEff:\s*([0-9a-f]+)$/m.exec(status)?.[1] ?? '0'}`);
+  return ((set >> CAP_SYS_PTRACE) & 1n) === 1n;
 }
 
 interface Compiled {

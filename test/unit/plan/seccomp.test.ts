@@ -5,6 +5,7 @@ const FILTER: NonNullable<Facts['seccomp']> = {
   program: new Uint8Array(24),
   flags: { flags: 4, text: 'SECCOMP_FILTER_FLAG_SPEC_ALLOW' },
   listens: false,
+  mustShow: false,
 };
 const ADMIN = 1 << 21;
 
@@ -60,4 +61,19 @@ test('a process that shall have it keeps it', () => {
 test('a listener is told without a call', () => {
   const steps = ending({ listens: true }, { noNewPrivileges: true });
   expect(steps).toEqual(['report ready', LOAD, 'tell listener', WAIT, EXECUTE]);
+});
+
+test('init shows itself to a scow without privileges, and has nothing to show then', () => {
+  const config = minimal({ process: processOf({ noNewPrivileges: true }) });
+  const seccomp = { ...FILTER, listens: true, mustShow: true };
+  const plan = planOf(config, { seccomp }, { preserveFds: 3, preserved: [4] });
+  const steps = plan.steps.map(show);
+  expect(steps.slice(steps.indexOf('report ready') + 1, steps.indexOf(LOAD))).toEqual([
+    'close_range(3, 3, 0)',
+    'close_range(5, 5, 0)',
+    `close_range(9, ${2 ** 32 - 1}, 0)`,
+    'prctl(PR_SET_DUMPABLE, 1, 0, 0, 0)',
+  ]);
+  const kept = plan.descriptors.slice(0, 3).map(({ name }) => name);
+  expect([plan.firstDescriptor, kept]).toEqual([6, ['control', 'progress', 'fifo']]);
 });

@@ -3,5 +3,5 @@ import { createOptions } from './create-options.ts';
 import type { Input } from './parse.ts';
 
 export async function run(input: Input): Promise<undefined> {
-  createContainer(await createOptions(input));
+  await createContainer(await createOptions(input));
 }

@@ -8,6 +8,6 @@ export async function run({ global, flags, positionals }: Input): Promise<number
   const remove = (one: string) =>
     flags.has('force') ? forceDeleteContainer(store, one) : deleteContainer(store, one);
   if (flags.has('regex')) return (await import('./matching.ts')).forEachMatch(store, id, remove);
-  remove(id);
+  await remove(id);
   return 0;
 }

@@ -9,16 +9,16 @@ import type { ContainerStore } from '../container/store.ts';
  * @returns the exit status: 1 when something failed, 0 also when nothing matched
  * @throws Error in one line for what is no regular expression
  */
-export function forEachMatch(
+export async function forEachMatch(
   store: ContainerStore,
   pattern: string,
-  act: (id: string) => void,
-): number {
+  act: (id: string) => void | Promise<void>,
+): Promise<number> {
   const expression = compile(pattern);
   let status = 0;
   for (const id of store.list().filter((name) => expression.test(name))) {
     try {
-      act(id);
+      await act(id);
     } catch (error) {
       logError(error);
       status = 1;

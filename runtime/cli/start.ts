@@ -2,7 +2,7 @@ import { startContainer } from '../container/start.ts';
 import type { Input } from './parse.ts';
 import { storeOf } from './root.ts';
 
-export function run({ global, positionals }: Input): undefined {
+export async function run({ global, positionals }: Input): Promise<undefined> {
   const [id = ''] = positionals;
-  startContainer(storeOf(global), id);
+  await startContainer(storeOf(global), id);
 }

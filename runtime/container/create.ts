@@ -1,12 +1,12 @@
 import { closeSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import type { RuntimeConfig } from '../../schemas/runtime-config.ts';
+import type { Hooks, RuntimeConfig } from '../../schemas/runtime-config.ts';
 import type { Cgroup } from '../cgroups/cgroup.ts';
 import { compile } from '../init/compile.ts';
 import { codeOf, reason } from '../linux/reason.ts';
 import { planContainer } from '../plan/container.ts';
 import type { Facts, PlanOptions, SeccompFilter } from '../plan/facts.ts';
-import type { Plan } from '../plan/plan.ts';
+import { descriptorNumbers, type Plan } from '../plan/plan.ts';
 import { warnOfAmbient } from './capabilities.ts';
 import {
   type CgroupManager,
@@ -17,6 +17,7 @@ import {
   placeCgroup,
 } from './cgroup.ts';
 import { readFacts } from './facts.ts';
+import type { CreateHooks } from './hooks/create.ts';
 import { checkHostNamespaces } from './host-namespaces.ts';
 import { InitProcess, KilledAtBirth, makeInitFiles } from './init-process.ts';
 import { checkIntelRdt, findResctrl, joinGroups, makeGroups, removeGroups } from './intel-rdt.ts';
@@ -74,9 +75,9 @@ export interface Created {
  *
  * @throws Error in one line; nothing is left behind then
  */
-export function createContainer(options: CreateOptions): void {
+export async function createContainer(options: CreateOptions): Promise<void> {
   checkTerminal(options);
-  const { pidfd } = create(options, false);
+  const { pidfd } = await create(options, false);
   closeSync(pidfd);
 }
 
@@ -99,7 +100,7 @@ export function checkTerminal({ config, consoleSocket }: CreateOptions): void {
  * @param foreground the container's program ends with this process
  * @throws Error in one line; nothing is left behind then
  */
-export function create(options: CreateOptions, foreground: boolean): Created {
+export async function create(options: CreateOptions, foreground: boolean): Promise<Created> {
   const { config, id } = options;
   checkSupported(config);
   checkHostNamespaces(config);
@@ -115,6 +116,7 @@ export function create(options: CreateOptions, foreground: boolean): Created {
   const undo: (() => void)[] = [() => lock.release(), () => store.remove(id)];
   try {
     let state = firstState(options, prepared, directoryOf(place));
+    const hooks = state.hooks === undefined ? undefined : await createHooks(state, undo);
     store.write(state);
     store.keepConfig(id, options.configText);
     makeInitFiles(store.directory(id));
@@ -130,7 +132,7 @@ export function create(options: CreateOptions, foreground: boolean): Created {
       undo.push(() => removeGroups(intelRdt));
       update({ intelRdt });
     }
-    const { init, master } = bear(options, prepared, cgroup, store.directory(id), update, undo);
+    const { init, master } = bear(options, prepared, cgroup, hooks, update, undo);
     if (cgroup !== undefined) limitProcesses(config, cgroup);
     const { pidFile, pidfdSocket } = options;
     if (pidFile !== undefined) {
@@ -143,6 +145,7 @@ export function create(options: CreateOptions, foreground: boolean): Created {
     init.detach(config, (listener) =>
       sendListener(listener, { config, state, status: 'creating', pid: state.pid }),
     );
+    hooks?.close();
     lock.release();
     debug(`container ${id}: init ${init.id.pid} waits for its start`);
     return { state, pidfd: init.pidfd, master };
@@ -150,6 +153,13 @@ export function create(options: CreateOptions, foreground: boolean): Created {
     for (const step of undo.toReversed()) attempt(step);
     throw error;
   }
+}
+
+/** Only who uses hooks pays for what runs them. */
+async function createHooks(state: ContainerState, undo: (() => void)[]): Promise<CreateHooks> {
+  const hooks = new (await import('./hooks/create.ts')).CreateHooks(state);
+  undo.push(() => hooks.undo());
+  return hooks;
 }
 
 interface Prepared {
@@ -187,13 +197,16 @@ function bear(
   options: CreateOptions,
   { facts, planOptions, plan }: Prepared,
   cgroup: Cgroup | undefined,
-  directory: string,
+  hooks: CreateHooks | undefined,
   update: (change: Partial<ContainerState>) => void,
   undo: (() => void)[],
 ): { init: InitProcess; master: number | undefined } {
   const { config } = options;
+  const directory = new ContainerStore(options.root).directory(options.id);
   const live = (chosen: Plan, birthplace?: Cgroup, join?: Cgroup) => {
-    const init = InitProcess.start(chosen, compilePlan(chosen), directory, birthplace);
+    const program = compile(chosen.steps, descriptorNumbers(chosen));
+    const given = hooks?.descriptors ?? {};
+    const init = InitProcess.start(chosen, program, directory, given, birthplace);
     undo.push(() => init.kill());
     update(init.id);
     const master = init.serve({
@@ -201,6 +214,7 @@ function bear(
       join,
       takeTerminal: (fd) => placeTerminal(options, fd),
       onFork: () => update(init.id),
+      hooks,
     });
     return { init, master };
   };
@@ -227,11 +241,6 @@ function outOfMemory(cause: Error): Error {
     `the memory limit is too small to create the container: ${what}  [/linux/resources/memory/limit]`,
     { cause },
   );
-}
-
-function compilePlan(plan: Plan): Uint8Array {
-  const numbers = plan.descriptors.map(({ name }, i) => [name, plan.firstDescriptor + i] as const);
-  return compile(plan.steps, new Map(numbers));
 }
 
 /** Sizes the terminal and gives it to the console socket, if there is one. */
@@ -267,8 +276,14 @@ function firstState(
     cgroup,
     terminal: config.process?.terminal ?? false,
     program: config.process?.args?.[0] ?? '',
+    ...(hasHooks(config.hooks) ? { hooks: config.hooks } : {}),
     launchedBy: thisProcess(),
   };
+}
+
+/** Some engines write empty lists of hooks. */
+function hasHooks(hooks: Hooks | undefined): hooks is Hooks {
+  return Object.values(hooks ?? {}).some((list) => list.length > 0);
 }
 
 /** A reader sees the whole PID or no file. */

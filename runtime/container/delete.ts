@@ -19,7 +19,7 @@ const PATIENCE = 10_000;
  *   removed all the same
  * @throws Error in one line when the container is in another state
  */
-export function deleteContainer(store: ContainerStore, id: string): void {
+export async function deleteContainer(store: ContainerStore, id: string): Promise<void> {
   const directory = store.directory(id);
   // Not under the lock: whoever creates it holds that for as long as it takes.
   const early = readIfThere(store, id);
@@ -34,7 +34,7 @@ export function deleteContainer(store: ContainerStore, id: string): void {
     }
     const status = statusOf(state, directory);
     if (status !== 'stopped' && status !== 'created') throw notStopped(id, status);
-    destroy(store, state);
+    await destroy(store, state);
   } finally {
     lock.release();
   }
@@ -46,7 +46,7 @@ export function deleteContainer(store: ContainerStore, id: string): void {
  *
  * @throws Error in one line when processes do not end, or something cannot be removed
  */
-export function forceDeleteContainer(store: ContainerStore, id: string): void {
+export async function forceDeleteContainer(store: ContainerStore, id: string): Promise<void> {
   if (!existsSync(store.directory(id))) return;
   let lock: Lock;
   try {
@@ -58,7 +58,7 @@ export function forceDeleteContainer(store: ContainerStore, id: string): void {
   try {
     const state = readIfThere(store, id);
     if (state === undefined) store.remove(id);
-    else destroy(store, state);
+    else await destroy(store, state);
   } finally {
     lock.release();
   }
@@ -81,8 +81,11 @@ function lockByForce(store: ContainerStore, id: string): Lock {
   return store.lock(id);
 }
 
-/** Ends what is left of the container's processes, and removes everything of it. */
-function destroy(store: ContainerStore, state: ContainerState): void {
+/**
+ * Ends what is left of the container's processes, removes everything of it, and runs the hooks
+ * that follow. For who holds its lock.
+ */
+export async function destroy(store: ContainerStore, state: ContainerState): Promise<void> {
   killProcesses(state);
   if (!waitForExit(initOf(state), PATIENCE))
     throw new Error(
@@ -91,6 +94,8 @@ function destroy(store: ContainerStore, state: ContainerState): void {
     );
   if (state.cgroup !== null) Cgroup.at(state.cgroup).remove();
   if (state.intelRdt !== undefined) removeGroups(state.intelRdt);
+  // Before the state goes: a deletion that is cut short here can be made again.
+  if (state.hooks?.poststop?.length) (await import('./hooks/run.ts')).runPoststopHooks(state);
   store.remove(state.id);
 }
 

@@ -14,7 +14,8 @@ import { reason } from '../linux/reason.ts';
 import { syscall, trySyscall } from '../linux/syscall.ts';
 import { absolute, inContainer } from '../plan/bind.ts';
 import { parentOf } from '../plan/devices.ts';
-import type { Destination, Facts } from '../plan/facts.ts';
+import type { Caller, Destination, Facts } from '../plan/facts.ts';
+import { hasCreateContainerHooks } from '../plan/hooks.ts';
 import { callersNofile } from './limits.ts';
 import { findSources, warnOfRelative } from './sources.ts';
 
@@ -47,12 +48,25 @@ export function readFacts(
     ...findSources(config, bundle, rootfs),
     ...(cgroup === undefined ? {} : { cgroup }),
     ...(openFiles === undefined ? {} : { openFiles }),
+    ...(hasCreateContainerHooks(config) ? { caller: readCaller() } : {}),
+  };
+}
+
+/** What hooks have in common with who called scow. */
+export function readCaller(): Caller {
+  // Before the environment: it takes a variable of the launcher's out of that.
+  const openFiles = callersNofile();
+  const status = readFileSync('/proc/self/status', 'latin1');
+  return {
+    environment: Object.entries(process.env).map(([name, value]) => `${name}=${value}`),
+    umask: Number.parseInt(/^Umask:\s*([0-7]+)$/m.exec(status)?.[1] ?? '22', 8),
+    ...(openFiles === undefined ? {} : { openFiles }),
+    ignoredSignals: ignoredSignals(status),
   };
 }
 
 /** The signals that this process ignores: SigIgn of proc(5), a set of bits. */
-function ignoredSignals(): number[] {
-  const status = readFileSync('/proc/self/status', 'latin1');
+function ignoredSignals(status = readFileSync('/proc/self/status', 'latin1')): number[] {
   const set = BigInt(`0x${/^SigIgn:\s*([0-9a-f]+)$/m.exec(status)?.[1] ?? '0'}`);
   return Array.from({ length: 64 }, (_, i) => i + 1).filter(
     (signal) => (set >> BigInt(signal - 1)) & 1n,

@@ -6,14 +6,25 @@ import { hintFor } from './hints.ts';
 import { signalName } from './signals.ts';
 
 /** What a step of init was about, and what became of it, in one line. */
-export function describeFailure(step: Step, errno: number, config: RuntimeConfig): string {
+export function describeFailure(step: Step, errno: number, config: Partial<RuntimeConfig>): string {
   if (step.pointer === '/process/args/0') return programMissing(errno, config);
   const call = step.kind === 'call' ? ` (${step.name})` : '';
   const hint = hintFor(step, errno, config);
-  return `cannot ${step.why}${call}: ${explainErrno(errno)}${hint ? `: ${hint}` : ''}${at(step)}`;
+  return `${hookOf(step.pointer)}cannot ${step.why}${call}: ${explainErrno(errno)}${hint ? `: ${hint}` : ''}${at(step)}`;
 }
 
-function programMissing(errno: number, { process }: RuntimeConfig): string {
+/**
+ * How a message about a hook begins: in runc's words, which people and tests look for.
+ *
+ * @param pointer a JSON pointer
+ * @returns '' when it does not belong to a hook
+ */
+export function hookOf(pointer: string): string {
+  const [, name, index] = /^\/hooks\/(\w+)\/(\d+)/.exec(pointer) ?? [];
+  return name === undefined ? '' : `error running ${name} hook #${index}: `;
+}
+
+function programMissing(errno: number, { process }: Partial<RuntimeConfig>): string {
   const program = process?.args?.[0] ?? '';
   const places = process === undefined ? [] : candidates(process);
   const where = program.includes('/')

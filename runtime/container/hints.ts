@@ -129,7 +129,11 @@ const HINTS: readonly Hint[] = [
  *
  * @returns a phrase, or undefined where the errno says it all
  */
-export function hintFor(step: Step, errno: number, config: RuntimeConfig): string | undefined {
+export function hintFor(
+  step: Step,
+  errno: number,
+  config: Partial<RuntimeConfig>,
+): string | undefined {
   const name = errnoName(errno);
   const mount = mountOf(step, config);
   if (step.kind === 'call' && step.name === 'fsconfig') return filesystemHint(step, name, mount);
@@ -146,7 +150,7 @@ export function hintFor(step: Step, errno: number, config: RuntimeConfig): strin
 }
 
 /** The mount that a step is a part of. */
-function mountOf({ pointer }: Step, config: RuntimeConfig): Mount | undefined {
+function mountOf({ pointer }: Step, config: Partial<RuntimeConfig>): Mount | undefined {
   return config.mounts?.[Number(/^\/mounts\/(\d+)/.exec(pointer)?.[1] ?? -1)];
 }
 

@@ -15,8 +15,9 @@ import { HOME, needsHome } from '../plan/program.ts';
 import { copyUp } from './copy-up.ts';
 import { describeDeath, describeFailure } from './failure.ts';
 import { homeOf } from './home.ts';
+import type { CreateHooks } from './hooks/create.ts';
 import { checkIdMaps, writeIdMaps } from './id-maps.ts';
-import { setLimits } from './limits.ts';
+import { setLimits, setOomScore } from './limits.ts';
 import { openMountSource } from './mount-source.ts';
 import { moveNetDevices } from './net-devices.ts';
 import { isAsleep, type ProcessId, startTimeOf } from './process.ts';
@@ -31,6 +32,8 @@ const FIFO_MODE = 0o600;
 /** Milliseconds between looks at an init that can't speak. */
 const LOOK = 1;
 
+type Report = InitMessage & { kind: 'report' };
+
 /** Init was killed before its first step, and not by an error of its own. */
 export class KilledAtBirth extends Error {}
 
@@ -43,6 +46,7 @@ export interface Subject {
   readonly takeTerminal: (master: number) => number | undefined;
   /** Called when init has become another process. */
   readonly onFork: () => void;
+  readonly hooks: CreateHooks | undefined;
 }
 
 /** Init, from its birth to the moment when it needs scow no more. */
@@ -70,15 +74,23 @@ export class InitProcess {
    * Launches init with the descriptors that its plan lists.
    *
    * @param directory the container's state directory
+   * @param given descriptors of the plan that are open already, by their names
    * @param cgroup the cgroup to be born in
    * @throws Error in one line; no process is left then
    */
-  static start(plan: Plan, program: Uint8Array, directory: string, cgroup?: Cgroup): InitProcess {
+  static start(
+    plan: Plan,
+    program: Uint8Array,
+    directory: string,
+    given: Readonly<Record<string, number>>,
+    cgroup?: Cgroup,
+  ): InitProcess {
     const [own, theirs] = socketPair();
     const opened: number[] = [theirs];
     try {
       const descriptors = plan.descriptors.map((request) => {
         if (request.source.kind === 'control') return theirs;
+        if (request.source.kind === 'given') return given[request.name] as number;
         const fd = openDescriptor(request, directory);
         opened.push(fd);
         return fd;
@@ -122,9 +134,12 @@ export class InitProcess {
   serve(subject: Subject): number | undefined {
     let master: number | undefined;
     const program = subject.config.process ?? NO_PROCESS;
-    setLimits(program, this.#pid);
+    setOomScore(program, this.#pid);
     resetAffinity(this.#pid);
-    if (!this.#conversation.has('fork')) setScheduling(program, this.#pid);
+    // What is the program's alone must not be inherited by hooks that init starts.
+    const hooks = this.#conversation.has('spawn');
+    if (!hooks) setLimits(program, this.#pid);
+    if (!hooks && !this.#conversation.has('fork')) setScheduling(program, this.#pid);
     for (;;) {
       const message = this.#conversation.next();
       if (message.kind === 'failure')
@@ -132,8 +147,10 @@ export class InitProcess {
       if (message.kind === 'end') throw this.#death(subject.config);
       if (message.step.kind === 'fork') {
         this.#follow(message.value);
-        setScheduling(program, this.#pid);
+        if (!hooks) setScheduling(program, this.#pid);
         subject.onFork();
+      } else if (message.step.kind === 'spawn') {
+        this.#superviseHook(message, subject);
       } else if (message.step.kind === 'report') {
         if (message.step.point === 'ready') return master;
         if (message.step.point === 'cgroup') subject.join?.addProcess(this.#pid);
@@ -142,10 +159,28 @@ export class InitProcess {
         if (message.step.point === 'time-offsets') writeTimeOffsets(subject.config, this.#pid);
         if (message.step.point === 'net-devices') this.#moveDevices(message, subject.config);
         if (message.step.point === 'copy-up') this.#copyUp(message);
+        if (message.step.point === 'hooks')
+          subject.hooks?.beforePivot({ pid: this.#pid, pidfd: this.#pidfd });
+        if (message.step.point === 'mounted' && hooks) {
+          setLimits(program, this.#pid);
+          setScheduling(program, this.#pid);
+        }
         if (message.step.point === 'mounted') master = this.#mounted(message, subject);
         else this.#conversation.answer();
       }
     }
+  }
+
+  /** Init has started a hook, which comes with a pidfd, or has learnt how it ended. */
+  #superviseHook({ step, value, descriptors }: Report, { hooks }: Subject): void {
+    const [pidfd] = descriptors;
+    if (pidfd === undefined) {
+      hooks?.ended(step.pointer, value);
+    } else {
+      hooks?.await(step.pointer, pidfd);
+      closeSync(pidfd);
+    }
+    this.#conversation.answer();
   }
 
   /**
@@ -223,7 +258,8 @@ export class InitProcess {
   }
 
   /** The container's file system is complete. */
-  #mounted(message: InitMessage & { kind: 'report' }, subject: Subject): number | undefined {
+  #mounted(message: Report, subject: Subject): number | undefined {
+    subject.hooks?.environmentMade();
     const [root, master] = message.descriptors;
     const { process } = subject.config;
     if (root === undefined || process === undefined) throw new Error('init sent no root directory');
@@ -285,7 +321,8 @@ export function makeInitFiles(directory: string): void {
 function openDescriptor({ name, source, pointer }: DescriptorRequest, directory: string): number {
   if (source.kind === 'fifo') return openSync(join(directory, FIFO), O.RDWR | O.CLOEXEC);
   if (source.kind === 'progress') return openSync(join(directory, PROGRESS), O.RDWR | O.CLOEXEC);
-  if (source.kind === 'control') throw new Error('the control socket is not opened by name');
+  if (source.kind === 'control' || source.kind === 'given')
+    throw new Error(`the descriptor ${name} is not opened by name`);
   if (source.kind === 'tree') return openMountSource(source, pointer);
   try {
     // A path that leads to something else than it should must not be waited for.

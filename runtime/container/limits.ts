@@ -28,8 +28,7 @@ const RESOURCES: Readonly<Record<string, number>> = {
 };
 
 /**
- * Sets init's resource limits and OOM score from outside: an init in a user namespace could
- * not raise them. Init itself lowers RLIMIT_NOFILE when it needs no more descriptors.
+ * Sets init's resource limits from outside: an init in a user namespace could not raise them. Init itself lowers RLIMIT_NOFILE when it needs no more descriptors.
  *
  * @throws Error in one line when the kernel refuses a limit
  */
@@ -45,7 +44,6 @@ export function setLimits(program: Process, pid: number): void {
       );
     }
   }
-  if (program.oomScoreAdj !== undefined) setOomScore(program.oomScoreAdj, pid);
 }
 
 function raiseNofile(pid: number, hard: bigint): void {
@@ -92,7 +90,13 @@ function setLimit(pid: number, type: string, soft: number | bigint, hard: number
   syscall('prlimit64', pid, RESOURCES[type] ?? -1, limit, 0);
 }
 
-function setOomScore(score: number, pid: number): void {
+/**
+ * Sets init's OOM score adjustment from outside: later it may not be ours to write.
+ *
+ * @throws Error in one line when the kernel refuses
+ */
+export function setOomScore({ oomScoreAdj: score }: Process, pid: number): void {
+  if (score === undefined) return;
   try {
     writeFileSync(`/proc/${pid}/oom_score_adj`, String(score));
   } catch (cause) {

@@ -4,7 +4,7 @@ import { syscall, trySyscall } from '../linux/syscall.ts';
 import { type Created, type CreateOptions, checkTerminal, create } from './create.ts';
 import { forceDeleteContainer } from './delete.ts';
 import { forwardSignals } from './forward.ts';
-import { releaseInit } from './start.ts';
+import { startCreated } from './start.ts';
 import type { ContainerState } from './state.ts';
 import { ContainerStore } from './store.ts';
 import { type Relay, startRelay } from './terminal/relay.ts';
@@ -31,25 +31,25 @@ export async function runContainer(options: RunOptions): Promise<number> {
   const store = new ContainerStore(options.root);
   if (options.detach) {
     checkTerminal(options);
-    const { state, pidfd } = create(options, false);
+    const { state, pidfd } = await create(options, false);
     closeSync(pidfd);
-    startOrDelete(store, state);
+    await startOrDelete(store, state);
     return 0;
   }
   if (options.subreaper) syscall('prctl', PR.SET_CHILD_SUBREAPER, 1, 0, 0, 0);
-  const created = create(options, true);
+  const created = await create(options, true);
   try {
     return await follow(store, created);
   } finally {
-    if (!options.keep) forceDeleteContainer(store, options.id);
+    if (!options.keep) await forceDeleteContainer(store, options.id);
   }
 }
 
-function startOrDelete(store: ContainerStore, state: ContainerState): void {
+async function startOrDelete(store: ContainerStore, state: ContainerState): Promise<void> {
   try {
-    releaseInit(state, store.directory(state.id));
+    await startCreated(store, state);
   } catch (error) {
-    forceDeleteContainer(store, state.id);
+    await forceDeleteContainer(store, state.id);
     throw error;
   }
 }
@@ -60,7 +60,7 @@ async function follow(store: ContainerStore, { state, pidfd, master }: Created):
     master === undefined ? undefined : startRelay({ master, input: 0, output: 1 });
   const stopForwarding = forwardSignals(pidfd, relay !== undefined);
   try {
-    releaseInit(state, store.directory(state.id));
+    await startCreated(store, state);
     const status = await exitOf(state.pid);
     // From here a signal is for scow itself: nobody may read the last of the output.
     stopForwarding();

@@ -12,25 +12,66 @@ import { waitFor } from './wait.ts';
  * Starts the user's program of a created container: the `start` operation of the runtime
  * specification (runtime.md).
  *
- * @throws Error in one line when the container is not in the state `created`, or its program
- *   could not be executed
+ * @throws Error in one line when the container is not in the state `created`, its program could
+ *   not be executed, or a hook failed: then the container is deleted
  */
-export function startContainer(store: ContainerStore, id: string): void {
+export async function startContainer(store: ContainerStore, id: string): Promise<void> {
   const lock = store.lock(id);
+  let state: ContainerState;
   try {
-    const directory = store.directory(id);
-    const state = store.read(id);
-    const status = statusOf(state, directory);
-    if (status === 'running')
-      throw new Error(`cannot start an already running container: ${JSON.stringify(id)}`);
-    if (status === 'stopped')
-      throw new Error(`cannot start a container that has stopped: ${JSON.stringify(id)}`);
-    if (status !== 'created')
-      throw new Error(`cannot start a container in the ${status} state: ${JSON.stringify(id)}`);
-    releaseInit(state, directory);
+    state = createdState(store, id);
+    await runStartContainerHooks(store, state);
+    releaseInit(state, store.directory(id));
   } finally {
     lock.release();
   }
+  await runPoststartHooks(store, state);
+}
+
+/** The same for a container that nobody else knows of yet. */
+export async function startCreated(store: ContainerStore, state: ContainerState): Promise<void> {
+  if (state.hooks?.startContainer?.length) return startContainer(store, state.id);
+  releaseInit(state, store.directory(state.id));
+  await runPoststartHooks(store, state);
+}
+
+/** Under the lock: a container whose hooks fail is deleted at once. */
+async function runStartContainerHooks(store: ContainerStore, state: ContainerState): Promise<void> {
+  if (!state.hooks?.startContainer?.length) return;
+  const { runStartHooks } = await import('./hooks/start.ts');
+  try {
+    runStartHooks(state, store.readConfig(state.id));
+  } catch (error) {
+    const { destroy } = await import('./delete.ts');
+    await destroy(store, state);
+    throw error;
+  }
+}
+
+/** Not under the lock: a hook that hangs must not keep others from deleting the container. */
+async function runPoststartHooks(store: ContainerStore, state: ContainerState): Promise<void> {
+  if (!state.hooks?.poststart?.length) return;
+  const { runHooks } = await import('./hooks/run.ts');
+  try {
+    runHooks('poststart', state, { status: 'running', pid: state.pid });
+  } catch (error) {
+    const { forceDeleteContainer } = await import('./delete.ts');
+    await forceDeleteContainer(store, state.id);
+    throw error;
+  }
+}
+
+/** @throws Error in one line unless the container waits for its start */
+function createdState(store: ContainerStore, id: string): ContainerState {
+  const state = store.read(id);
+  const status = statusOf(state, store.directory(id));
+  if (status === 'running')
+    throw new Error(`cannot start an already running container: ${JSON.stringify(id)}`);
+  if (status === 'stopped')
+    throw new Error(`cannot start a container that has stopped: ${JSON.stringify(id)}`);
+  if (status !== 'created')
+    throw new Error(`cannot start a container in the ${status} state: ${JSON.stringify(id)}`);
+  return state;
 }
 
 /**
@@ -39,7 +80,7 @@ export function startContainer(store: ContainerStore, id: string): void {
  * @param directory the container's state directory
  * @throws Error in one line when the program could not be executed
  */
-export function releaseInit({ id, program }: ContainerState, directory: string): void {
+function releaseInit({ id, program }: ContainerState, directory: string): void {
   let fifo: number;
   try {
     fifo = openSync(join(directory, FIFO), O.WRONLY | O.NONBLOCK | O.CLOEXEC);

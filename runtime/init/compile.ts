@@ -1,8 +1,16 @@
 import { CLONE, MSG, SCM_RIGHTS, SOL_SOCKET } from '../linux/constants.ts';
 import { errnoCode } from '../linux/errno.ts';
 import { NUMBERS, type SyscallName } from '../linux/numbers.ts';
-import type { CallStep, CheckStep, FirstStep, ReportStep, Step, Value } from '../plan/step.ts';
-import { flatten, place, struct } from '../plan/step.ts';
+import type {
+  CallStep,
+  CheckStep,
+  FirstStep,
+  ReportStep,
+  SpawnStep,
+  Step,
+  Value,
+} from '../plan/step.ts';
+import { flatten, place, result, struct } from '../plan/step.ts';
 import { writeElf } from './elf.ts';
 import { type Fixup, Layout } from './layout.ts';
 import type { Label, Machine } from './machine.ts';
@@ -24,18 +32,14 @@ const EXIT_ABANDONED = 0;
 const MESSAGE_PLACE = place('message', MESSAGE.size);
 const ANSWER_PLACE = place('answer', 8);
 
-/** `struct clone_args`, clone(2). With CLONE_PARENT the exit signal is this process's own. */
-const FORK_ARGUMENTS = struct(
-  'clone_args',
-  ['flags', 8, CLONE.PARENT + CLONE.PARENT_SETTID],
-  ['pidfd', 8, 0],
-  ['child_tid', 8, 0],
-  ['parent_tid', 8, PROGRESS_ADDRESS + PROGRESS.pid],
-  ['exit_signal', 8, 0],
-  ['stack', 8, 0],
-  ['stack_size', 8, 0],
-  ['tls', 8, 0],
-);
+/** With CLONE_PARENT the exit signal is this process's own. */
+const FORK_ARGUMENTS = cloneArguments(CLONE.PARENT + CLONE.PARENT_SETTID, {
+  parent_tid: PROGRESS_ADDRESS + PROGRESS.pid,
+});
+const CLONE_ARGUMENTS_SIZE = 64;
+const SIGCHLD = 17;
+/** The child that was spawned last. */
+const CHILD = { pid: 'child', pidfd: 'pidfd of the child', status: 'status of the child' } as const;
 
 /** A list of steps that another list follows when it fails with one of these. */
 interface Handler {
@@ -105,6 +109,7 @@ class Compiler {
     else if (step.kind === 'first') this.first(step, handlers);
     else if (step.kind === 'set') this.set(step.result, step.value);
     else if (step.kind === 'tell') this.tell(step.value);
+    else if (step.kind === 'spawn') this.spawn(step, handlers);
     else this.fork(handlers);
   }
 
@@ -134,16 +139,23 @@ class Compiler {
 
   private report(step: ReportStep, handlers: readonly Handler[]): void {
     const { machine, layout } = this;
-    const control = layout.descriptor('control');
-    const sent = machine.newLabel();
     this.intoResult(step.value ?? 0);
     machine.storeResult(layout.placeAddress(MESSAGE_PLACE) + MESSAGE.value, 8);
-    this.describeMessage(MESSAGE.report);
-    this.raw('sendmsg', [control, messageHeader(step.send ?? []), MSG.NOSIGNAL]);
-    machine.jumpIfSuccess(sent);
-    this.fail(handlers);
-    machine.bind(sent);
+    this.sendReport(this.number, step.send ?? [], handlers);
     if (step.answer !== undefined) this.awaitAnswer(step.answer.into ?? ANSWER_PLACE, handlers);
+  }
+
+  /** @param number that of the step that reports */
+  private sendReport(number: number, send: readonly Value[], handlers: readonly Handler[]): void {
+    const sent = this.machine.newLabel();
+    const message = this.layout.placeAddress(MESSAGE_PLACE);
+    this.machine.storeConstant(message + MESSAGE.kind, MESSAGE.report);
+    this.machine.storeConstant(message + MESSAGE.step, number);
+    const control = this.layout.descriptor('control');
+    this.raw('sendmsg', [control, messageHeader(send), MSG.NOSIGNAL]);
+    this.machine.jumpIfSuccess(sent);
+    this.fail(handlers);
+    this.machine.bind(sent);
   }
 
   private awaitAnswer(
@@ -213,23 +225,54 @@ class Compiler {
    */
   private fork(handlers: readonly Handler[]): void {
     const { machine } = this;
-    const forked = machine.newLabel();
     const child = machine.newLabel();
-    const told = machine.newLabel();
-    this.raw('clone3', [FORK_ARGUMENTS, 64]);
-    machine.jumpIfSuccess(forked);
-    this.fail(handlers);
-    machine.bind(forked);
-    machine.jumpIfZero(child);
+    this.clone(FORK_ARGUMENTS, child, handlers);
     this.exit(EXIT_ABANDONED);
     machine.bind(child);
     machine.loadResult(PROGRESS_ADDRESS + PROGRESS.pid);
     machine.storeResult(this.layout.placeAddress(MESSAGE_PLACE) + MESSAGE.value, 8);
-    this.describeMessage(MESSAGE.report);
-    this.raw('sendmsg', [this.layout.descriptor('control'), messageHeader([]), MSG.NOSIGNAL]);
-    machine.jumpIfSuccess(told);
+    this.sendReport(this.number, [], handlers);
+  }
+
+  /**
+   * A child of this process: the first of a PID namespace may have no siblings (clone(2)). Both
+   * waits are for scow, whose end this process must notice; the child is dead when it is reaped.
+   */
+  private spawn(step: SpawnStep, handlers: readonly Handler[]): void {
+    const { machine, layout, number } = this;
+    const [born, reaped, done] = [machine.newLabel(), machine.newLabel(), machine.newLabel()];
+    const value = layout.placeAddress(MESSAGE_PLACE) + MESSAGE.value;
+    const pidfd = layout.resultAddress(CHILD.pidfd);
+    this.clone(cloneArguments(CLONE.PIDFD, { pidfd, exit_signal: SIGCHLD }), born, handlers);
+    machine.storeResult(layout.resultAddress(CHILD.pid), 8);
+    for (const name of Object.values(CHILD)) this.known.add(name);
+    this.sendReport(number, [result(CHILD.pidfd)], handlers);
+    this.raw('close', [result(CHILD.pidfd)]);
+    this.awaitAnswer(ANSWER_PLACE, handlers);
+    this.raw('wait4', [result(CHILD.pid), layout.resultAddress(CHILD.status), 0, 0]);
+    machine.jumpIfSuccess(reaped);
     this.fail(handlers);
-    machine.bind(told);
+    machine.bind(reaped);
+    machine.loadResult(layout.resultAddress(CHILD.status));
+    machine.storeResult(value, 8);
+    this.sendReport(number, [], handlers);
+    this.awaitAnswer(ANSWER_PLACE, handlers);
+    machine.jump(done);
+    machine.bind(born);
+    this.list(step.of, []);
+    this.exit(EXIT_FAILED);
+    machine.bind(done);
+  }
+
+  /** Goes on behind the call in this process, and at the label in the new one. */
+  private clone(args: Value, child: Label, handlers: readonly Handler[]): void {
+    const { machine } = this;
+    const cloned = machine.newLabel();
+    this.raw('clone3', [args, CLONE_ARGUMENTS_SIZE]);
+    machine.jumpIfSuccess(cloned);
+    this.fail(handlers);
+    machine.bind(cloned);
+    machine.jumpIfZero(child);
   }
 
   /** Goes to the list that follows on this error, or to the end of init. R holds -errno. */
@@ -256,12 +299,6 @@ class Compiler {
     this.exit(EXIT_FAILED);
     // The container's seccomp filter may make even that call fail.
     machine.trap();
-  }
-
-  private describeMessage(kind: number): void {
-    const message = this.layout.placeAddress(MESSAGE_PLACE);
-    this.machine.storeConstant(message + MESSAGE.kind, kind);
-    this.machine.storeConstant(message + MESSAGE.step, this.number);
   }
 
   private exit(status: number): void {
@@ -313,6 +350,24 @@ class Compiler {
     if (!this.known.has(name)) throw new Error(`no step before this one makes a result ${name}`);
     return this.layout.resultAddress(name);
   }
+}
+
+/** `struct clone_args`, clone(2). */
+function cloneArguments(
+  flags: number,
+  given: { readonly pidfd?: number; readonly parent_tid?: number; readonly exit_signal?: number },
+): Value {
+  return struct(
+    'clone_args',
+    ['flags', 8, flags],
+    ['pidfd', 8, given.pidfd ?? 0],
+    ['child_tid', 8, 0],
+    ['parent_tid', 8, given.parent_tid ?? 0],
+    ['exit_signal', 8, given.exit_signal ?? 0],
+    ['stack', 8, 0],
+    ['stack_size', 8, 0],
+    ['tls', 8, 0],
+  );
 }
 
 /** The msghdr of the one message that init sends, with descriptors as unix(7) wants them. */

@@ -140,7 +140,7 @@ export const F = {
 export const F_SEAL = { SEAL: 1, SHRINK: 2, GROW: 4, WRITE: 8 } as const;
 
 /** memfd_create(2) */
-export const MFD = { CLOEXEC: 1, ALLOW_SEALING: 2, EXEC: 0x10 } as const;
+export const MFD = { CLOEXEC: 1, ALLOW_SEALING: 2, NOEXEC_SEAL: 8, EXEC: 0x10 } as const;
 
 /** wait(2), waitid(2) */
 export const W = { NOHANG: 1, EXITED: 4, NOWAIT: 0x1000000 } as const;

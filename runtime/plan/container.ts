@@ -4,6 +4,14 @@ import { ownAttributes } from './attributes.ts';
 import { credentials } from './credentials.ts';
 import { devices } from './devices.ts';
 import type { Facts, PlanOptions } from './facts.ts';
+import {
+  admitHooks,
+  createHooks,
+  defaultSignals,
+  hasCreateContainerHooks,
+  hasCreateHooks,
+  STREAM_DESCRIPTORS,
+} from './hooks.ts';
 import { apparmorProfile, labelDescriptors, selinuxLabel, withLabelledKeys } from './labels.ts';
 import { masks } from './masks.ts';
 import { Mounts } from './mounts.ts';
@@ -19,8 +27,8 @@ import {
   processAttributes,
   startProgram,
 } from './program.ts';
-import { enterRoot, mountRoot, rootDescriptors } from './rootfs.ts';
-import { call, flags, place, type Step, type Value } from './step.ts';
+import { enterRoot, mountRoot, raiseRoot, rootDescriptors } from './rootfs.ts';
+import { call, flags, type Step, type Value } from './step.ts';
 import { sysctls } from './sysctl.ts';
 import { openTarget, ROOT } from './targets.ts';
 import { MASTER, openTerminal, ownStreams, useTerminal } from './terminal.ts';
@@ -50,12 +58,14 @@ export function planContainer(config: RuntimeConfig, facts: Facts, options: Plan
     ...namespaceContent(config, namespaces),
     ...netDevices(config),
     ...sysctls(config),
-    ...mountRoot(facts),
+    ...mountRoot(facts, hasCreateHooks(config)),
     ...mounts.steps,
     ...devices(config, facts, namespaces, firstDescriptor + MAPPED),
     ...openTerminal(process),
     makeDirectory(process, facts),
     ...mounts.lateSteps,
+    ...createHooks(config, facts),
+    ...(hasCreateHooks(config) ? raiseRoot(facts) : []),
     meet(process),
     ...masks(config),
     ...enterRoot(config, options, namespaces),
@@ -63,6 +73,7 @@ export function planContainer(config: RuntimeConfig, facts: Facts, options: Plan
     ...ownStreams(process),
     ...become(config, process, facts, options),
     ...findProgram(process),
+    ...admitHooks(config, facts, firstDescriptor + OWN_DESCRIPTORS.length),
     ...startProgram(process, facts, options),
   ];
   return {
@@ -75,6 +86,7 @@ export function planContainer(config: RuntimeConfig, facts: Facts, options: Plan
       ...rootDescriptors(facts),
       ...mounts.descriptors,
       ...labelDescriptors(process),
+      ...(hasCreateContainerHooks(config) ? STREAM_DESCRIPTORS : []),
     ],
     steps,
   };
@@ -102,7 +114,7 @@ function begin(process: Process, facts: Facts, options: PlanOptions): Step[] {
   const steps: Step[] = [
     call('prctl', [flags('PR', PR, 'SET_NAME'), 'scow:[init]', 0, 0, 0], origin),
     call('umask', [0], origin),
-    ...defaultSignals(facts),
+    ...defaultSignals(facts.ignoredSignals),
   ];
   if (!options.noNewKeyring) steps.push(...withLabelledKeys(process, [sessionKeyring(options.id)]));
   return steps;
@@ -123,19 +135,6 @@ function makeDirectory(process: Process, facts: Facts): Step {
     pointer: '/process/cwd',
     why: `find or make the working directory ${process.cwd}`,
   });
-}
-
-/** A zeroed `struct sigaction` is SIG_DFL without flags, sigaction(2). */
-const SIGACTION = place('sigaction', 32);
-
-/** An ignored signal stays ignored over an exec, while handlers are gone since clone3. */
-function defaultSignals(facts: Facts): Step[] {
-  return facts.ignoredSignals.map((signal) =>
-    call('rt_sigaction', [signal, SIGACTION, 0, 8], {
-      pointer: '',
-      why: `give signal ${signal} its default action`,
-    }),
-  );
 }
 
 /** The container's file system is complete: scow reads from it what only it can tell. */

@@ -11,11 +11,18 @@ const KEEP_GROUPS = 'run.oci.keep_original_groups';
 const LINUX_CAPABILITY_VERSION_3 = 0x20080522;
 const CAP_SYS_ADMIN = 1n << 21n;
 
+/** What credentials depend on. */
+type CredentialFacts = Pick<Facts, 'lastCapability' | 'seccomp'>;
+
 /**
  * The identity of the process: bounding set, groups, IDs, the other capability sets, in the
  * order in which each still has the privilege that it needs (capabilities(7)).
  */
-export function credentials(config: RuntimeConfig, process: Process, facts: Facts): Step[] {
+export function credentials(
+  config: RuntimeConfig,
+  process: Process,
+  facts: CredentialFacts,
+): Step[] {
   const keep = (on: 0 | 1) =>
     call('prctl', [flags('PR', PR, 'SET_KEEPCAPS'), on, 0, 0, 0], {
       pointer: CAPABILITIES,
@@ -35,12 +42,12 @@ export function credentials(config: RuntimeConfig, process: Process, facts: Fact
  * Without no_new_privs only CAP_SYS_ADMIN may load a seccomp filter, seccomp(2): init keeps it
  * until then, besides what the process shall have.
  */
-function keepsAdmin(process: Process, facts: Facts): boolean {
+function keepsAdmin(process: Process, facts: CredentialFacts): boolean {
   return facts.seccomp !== undefined && !process.noNewPrivileges;
 }
 
 /** Gives up what was kept for the seccomp filter, after it was loaded. */
-export function giveUpAdmin(process: Process, facts: Facts): Step[] {
+export function giveUpAdmin(process: Process, facts: CredentialFacts): Step[] {
   const { effective, permitted } = process.capabilities ?? {};
   const own = bits(effective) & bits(permitted) & CAP_SYS_ADMIN;
   if (own !== 0n || !keepsAdmin(process, facts)) return [];
@@ -54,7 +61,7 @@ export function giveUpAdmin(process: Process, facts: Facts): Step[] {
   ];
 }
 
-function boundingSet(process: Process, facts: Facts): Step[] {
+function boundingSet(process: Process, facts: CredentialFacts): Step[] {
   const kept = new Set((process.capabilities?.bounding ?? []).map(capabilityNumber));
   const dropped = Array.from({ length: facts.lastCapability + 1 }, (_, i) => i).filter(
     (number) => !kept.has(number),

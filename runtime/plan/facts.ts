@@ -31,6 +31,8 @@ export interface Facts {
   readonly cgroup?: { readonly mount: string; readonly path: string };
   /** What `linux.seccomp` was compiled to. */
   readonly seccomp?: SeccompFilter | undefined;
+  /** Who called scow: of interest to hooks only. */
+  readonly caller?: Caller;
 }
 
 /** A seccomp profile as the kernel takes it. */
@@ -43,6 +45,17 @@ export interface SeccompFilter {
   readonly listens: boolean;
   /** scow can't take that from an init that hides itself (PR_SET_DUMPABLE): it has no privileges. */
   readonly mustShow: boolean;
+}
+
+/** What hooks have in common with who called scow. */
+export interface Caller {
+  /** `NAME=value` each. */
+  readonly environment: readonly string[];
+  readonly umask: number;
+  /** RLIMIT_NOFILE. */
+  readonly openFiles?: { readonly soft: bigint; readonly hard: bigint };
+  /** Signals that a process of scow's would inherit as ignored. */
+  readonly ignoredSignals: readonly number[];
 }
 
 /** A path in the root filesystem, before anything is mounted on it. */

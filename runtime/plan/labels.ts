@@ -8,7 +8,7 @@ const APPARMOR = '/process/apparmorProfile';
 const SELINUX = '/process/selinuxLabel';
 
 /** The host's procfs: the container's could have other files in the place of these. */
-const PROC = 'proc of the host';
+export const PROC = 'proc of the host';
 const FILESYSTEM = place('proc statfs', 120);
 const STATUS = place('proc statx', 256);
 const STATX_INO = 32;

@@ -4,7 +4,7 @@ import type { Facts } from './facts.ts';
 import type { DescriptorRequest } from './plan.ts';
 import { call, flags, inherited, result, type Step, struct } from './step.ts';
 
-const FLAGS: Readonly<Record<NamespaceType, keyof typeof CLONE>> = {
+export const NAMESPACE_FLAGS: Readonly<Record<NamespaceType, keyof typeof CLONE>> = {
   user: 'NEWUSER',
   pid: 'NEWPID',
   mount: 'NEWNS',
@@ -107,10 +107,14 @@ export class Namespaces {
     const found = this.find(type);
     if (found?.namespace.path === undefined) return [];
     return [
-      call('setns', [inherited(`${type} namespace`), flags('CLONE', CLONE, FLAGS[type])], {
-        pointer: `${found.pointer}/path`,
-        why: `join the ${type} namespace ${found.namespace.path}`,
-      }),
+      call(
+        'setns',
+        [inherited(`${type} namespace`), flags('CLONE', CLONE, NAMESPACE_FLAGS[type])],
+        {
+          pointer: `${found.pointer}/path`,
+          why: `join the ${type} namespace ${found.namespace.path}`,
+        },
+      ),
     ];
   }
 
@@ -183,7 +187,7 @@ export class Namespaces {
     const made = this.hasOffsets ? ['user', 'time'] : ['user'];
     const names = this.all
       .filter(({ namespace }) => namespace.path === undefined && !made.includes(namespace.type))
-      .map(({ namespace }) => FLAGS[namespace.type])
+      .map(({ namespace }) => NAMESPACE_FLAGS[namespace.type])
       .filter((name) => (CLONE[name] & born) === 0);
     if (names.length === 0) return [];
     return [

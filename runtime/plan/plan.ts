@@ -18,6 +18,8 @@ export type DescriptorSource =
   | { readonly kind: 'control' }
   | { readonly kind: 'progress' }
   | { readonly kind: 'fifo' }
+  /** One that scow has open already. */
+  | { readonly kind: 'given' }
   /** `open(path, flags)`. */
   | { readonly kind: 'open'; readonly path: string; readonly flags: number }
   | TreeSource;
@@ -50,4 +52,9 @@ export interface Plan {
   /** Descriptors below `firstDescriptor` that come from the caller, besides standard streams. */
   readonly preserved: readonly number[];
   readonly steps: readonly Step[];
+}
+
+/** The number that each descriptor of a plan has in init. */
+export function descriptorNumbers(plan: Plan): Map<string, number> {
+  return new Map(plan.descriptors.map(({ name }, i) => [name, plan.firstDescriptor + i]));
 }

@@ -36,7 +36,7 @@ export const HOME = place('home', 4096);
  * The configured environment, each variable once with its last value: programs differ in which
  * of two they take. An empty HOME counts as none, as for runc.
  */
-function variables({ env = [] }: Process): string[] {
+export function variables({ env = [] }: Process): string[] {
   const found = new Map<string, string>();
   for (const entry of env) {
     const name = entry.slice(0, entry.indexOf('='));

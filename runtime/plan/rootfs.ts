@@ -4,7 +4,7 @@ import type { Facts, PlanOptions } from './facts.ts';
 import { attributes } from './mount-options.ts';
 import type { Namespaces } from './namespaces.ts';
 import type { DescriptorRequest } from './plan.ts';
-import { call, flags, inherited, type Step } from './step.ts';
+import { call, flags, inherited, type Origin, type Step } from './step.ts';
 import { cloneTree, ROOT, setAttributes } from './targets.ts';
 
 const POINTER = '/root/path';
@@ -22,8 +22,12 @@ export function rootDescriptors(facts: Facts): DescriptorRequest[] {
     : [];
 }
 
-/** Makes the root filesystem a mount of the container's own, whose descriptor is {@link ROOT}. */
-export function mountRoot(facts: Facts): Step[] {
+/**
+ * Makes the root filesystem a mount of the container's own, whose descriptor is {@link ROOT}.
+ *
+ * @param inPlace hooks will look for it where the bundle has it, until {@link raiseRoot}
+ */
+export function mountRoot(facts: Facts, inPlace: boolean): Step[] {
   const origin = { pointer: POINTER, why: `use ${facts.rootfs} as the root filesystem` };
   const slave = flags('MS', MS, 'SLAVE');
   return [
@@ -34,14 +38,23 @@ export function mountRoot(facts: Facts): Step[] {
     // The copy is a peer of the host's mount where that is shared: mounts made in the
     // container would appear on the host.
     setAttributes(ROOT, { propagation: slave, recursive: true }, origin),
-    // Mounted over «/»: the host's paths stay reachable below it, for no path that begins
-    // at the root of a process crosses a mount on that root.
-    call(
-      'move_mount',
-      [ROOT, '', AT.FDCWD, '/', { flags: 4, text: 'MOVE_MOUNT_F_EMPTY_PATH' }],
-      origin,
-    ),
+    attachRoot(inPlace ? facts.rootfs : '/', origin),
   ];
+}
+
+/** Brings a root filesystem that was mounted in its place to where others have been from the start. */
+export function raiseRoot(facts: Facts): Step[] {
+  const origin = { pointer: POINTER, why: `use ${facts.rootfs} as the root filesystem` };
+  return facts.rootfs === '/' ? [] : [attachRoot('/', origin)];
+}
+
+/**
+ * Over «/» the host's paths stay reachable below it, for no path that begins at the root of a
+ * process crosses a mount on that root.
+ */
+function attachRoot(path: string, origin: Origin): Step {
+  const from = { flags: 4, text: 'MOVE_MOUNT_F_EMPTY_PATH' };
+  return call('move_mount', [ROOT, '', AT.FDCWD, path, from], origin);
 }
 
 function setAttributesOfTree(path: string, propagation: ReturnType<typeof flags>): Step {

@@ -124,7 +124,25 @@ export interface TellStep extends Origin {
   readonly value: Value;
 }
 
-export type Step = CallStep | ReportStep | CheckStep | FirstStep | SetStep | ForkStep | TellStep;
+/**
+ * Starts a child that makes steps of its own, and does not come back from the last: an execve.
+ * Reports a pidfd of it and waits until scow says that it ended; then reports its status, as
+ * wait(2) has it, and waits until scow says to go on.
+ */
+export interface SpawnStep extends Origin {
+  readonly kind: 'spawn';
+  readonly of: readonly Step[];
+}
+
+export type Step =
+  | CallStep
+  | ReportStep
+  | CheckStep
+  | FirstStep
+  | SetStep
+  | ForkStep
+  | TellStep
+  | SpawnStep;
 
 /** What `call` takes besides the system call itself. */
 export type CallOptions = Origin & Pick<CallStep, 'tolerate' | 'retry' | 'result'>;
@@ -195,5 +213,6 @@ function collect(steps: readonly Step[], into: Step[]): void {
   for (const step of steps) {
     into.push(step);
     if (step.kind === 'first') for (const list of step.of) collect(list, into);
+    if (step.kind === 'spawn') collect(step.of, into);
   }
 }

@@ -15,6 +15,7 @@ export const FACTS: Facts = {
   destinations: new Map(),
   sources: new Map(),
   cgroup: { mount: '/sys/fs/cgroup', path: '/scow/test' },
+  caller: { environment: [], umask: 0o022, ignoredSignals: [] },
 };
 
 export const OPTIONS: PlanOptions = {

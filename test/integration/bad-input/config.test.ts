@@ -219,12 +219,6 @@ const CONFIGURATIONS: Readonly<Record<string, readonly [edit: Edit, line: string
     },
     'BUNDLE/config.json: /process/rlimits/0/soft: 10; allowed: an integer up to the hard limit, 1',
   ],
-  'hooks, which are not supported yet': [
-    (config) => {
-      config.hooks = { prestart: [{ path: '/bin/true' }] };
-    },
-    /\/hooks is not supported yet/,
-  ],
   'an architecture whose bytes are in another order than this one has': [
     ({ linux }) => {
       linux.seccomp = { defaultAction: 'SCMP_ACT_ALLOW', architectures: ['SCMP_ARCH_S390X'] };

@@ -77,7 +77,7 @@ describe('the status of a container', () => {
     const state = await standIn(store, 'one');
     expect(statusNow('one')).toBe('created');
     expect(statusNow('one')).toBe('created');
-    startContainer(store, 'one');
+    await startContainer(store, 'one');
     expect(statusNow('one')).toBe('running');
     killContainer(store, 'one', 9);
     expect(waitForExit(initOf(state), 5000)).toBe(true);
@@ -94,7 +94,7 @@ describe('the status of a container', () => {
   test.each(cases)('when %s', async (_when, changes, status) => {
     await standIn(store, 'one', changes);
     expect(statusNow('one')).toBe(status);
-    expect(() => startContainer(store, 'one')).toThrow(/^cannot start a container /);
+    await expect(startContainer(store, 'one')).rejects.toThrow(/^cannot start a container /);
   });
 
   test('is paused while its cgroup is frozen, and not to be started then', async () => {
@@ -106,16 +106,16 @@ describe('the status of a container', () => {
     cgroup.addProcess(pid);
     cgroup.freeze();
     expect(statusNow('one')).toBe('paused');
-    expect(() => startContainer(store, 'one')).toThrow(
+    await expect(startContainer(store, 'one')).rejects.toThrow(
       'cannot start a container in the paused state: "one"',
     );
-    expect(() => deleteContainer(store, 'one')).toThrow(
+    await expect(deleteContainer(store, 'one')).rejects.toThrow(
       'cannot delete container one that is not stopped: paused',
     );
     cgroup.thaw();
     expect(statusNow('one')).toBe('created');
     cgroup.freeze();
-    forceDeleteContainer(store, 'one');
+    await forceDeleteContainer(store, 'one');
     expect(cgroup.exists()).toBe(false);
     expect(store.list()).toEqual([]);
   });
@@ -128,14 +128,14 @@ describe('start', () => {
     page.writeUInt32LE(77, 0);
     page.writeInt32LE(13, 4);
     writeFileSync(join(store.directory('one'), PROGRESS), page);
-    expect(() => startContainer(store, 'one')).toThrow(/permission denied \(EACCES\)/);
+    await expect(startContainer(store, 'one')).rejects.toThrow(/permission denied \(EACCES\)/);
   });
 
   test('of a container whose init dies while it waits', async () => {
     const { pid } = await standIn(store, 'one');
     process.kill(pid, 'SIGSTOP');
     spawnSync('sh', ['-c', `(sleep 0.2; kill -9 ${pid}) >/dev/null 2>&1 &`]);
-    expect(() => startContainer(store, 'one')).toThrow(
+    await expect(startContainer(store, 'one')).rejects.toThrow(
       'cannot start container "one": its init was killed before it executed "sh"',
     );
     expect(statusNow('one')).toBe('stopped');
@@ -147,13 +147,13 @@ describe('kill', () => {
     const { pid } = await standIn(store, 'one', { startTime: '1' });
     expect(() => killContainer(store, 'one', 9)).toThrow('container not running: "one"');
     killAll(store, 'one', 9);
-    forceDeleteContainer(store, 'one');
+    await forceDeleteContainer(store, 'one');
     expect(startTimeOf(pid)).toBeDefined();
   });
 
   test('tells that the kernel knows no such signal', async () => {
     await standIn(store, 'one');
-    startContainer(store, 'one');
+    await startContainer(store, 'one');
     expect(() => killContainer(store, 'one', 65)).toThrow(
       /^cannot send signal 65 to process \d+ of container "one": invalid argument \(EINVAL\)$/,
     );
@@ -163,7 +163,7 @@ describe('kill', () => {
 describe('delete', () => {
   test('ends a container that was never started', async () => {
     const { pid } = await standIn(store, 'one');
-    deleteContainer(store, 'one');
+    await deleteContainer(store, 'one');
     expect(startTimeOf(pid)).toBeUndefined();
     expect(store.list()).toEqual([]);
   });
@@ -171,22 +171,22 @@ describe('delete', () => {
   test('leaves alone what another scow is creating', async () => {
     await standIn(store, 'one', { launchedBy: thisProcess() });
     const lock = store.lock('one');
-    expect(() => deleteContainer(store, 'one')).toThrow(
+    await expect(deleteContainer(store, 'one')).rejects.toThrow(
       'cannot delete container one that is not stopped: creating',
     );
     lock.release();
     expect(store.list()).toEqual(['one']);
   });
 
-  test('removes what a creation left that never came to write its state', () => {
+  test('removes what a creation left that never came to write its state', async () => {
     store.create('one').release();
     writeFileSync(join(store.directory('one'), 'state.json.new'), '{');
-    expect(() => deleteContainer(store, 'one')).toThrow('container does not exist');
+    await expect(deleteContainer(store, 'one')).rejects.toThrow('container does not exist');
     expect(store.list()).toEqual([]);
     store.create('two').release();
-    forceDeleteContainer(store, 'two');
+    await forceDeleteContainer(store, 'two');
     expect(store.list()).toEqual([]);
-    forceDeleteContainer(store, 'three');
+    await forceDeleteContainer(store, 'three');
   });
 });
 

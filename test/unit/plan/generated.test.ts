@@ -79,12 +79,15 @@ describe.each(CASES)('%s, %s', (_, __, config, facts) => {
     const reports = flatten(plan.steps).filter(({ kind }) => kind === 'report');
     const waits = reports.filter((step) => step.kind === 'report' && step.answer !== undefined);
     const forks = flatten(plan.steps).filter(({ kind }) => kind === 'fork');
+    const spawns = flatten(plan.steps).filter(({ kind }) => kind === 'spawn');
     // Of each wait one receives, one ends init when scow is gone; a fork makes a process, ends, and reports.
     const talk = reports.length + 2 * waits.length + 3 * forks.length;
+    // A spawn makes a process, which ends; reports twice, waits twice, and reaps; and closes a pidfd.
+    const spawning = (2 + 2 + 2 * 2 + 1 + 1) * spawns.length;
     // The progress page and the exit without it; the end; the report of a failure and the exit.
     const frame = 2 + 1 + 2;
     const made = code.filter((text) => text === 'syscall').length;
-    expect(made).toBe(callsOf(plan.steps).length + talk + frame);
+    expect(made).toBe(callsOf(plan.steps).length + talk + spawning + frame);
   });
 
   test('it is small', () => {

@@ -1,0 +1,193 @@
+import { closeSync, ftruncateSync, readFileSync } from 'node:fs';
+import type { Hook } from '../../../schemas/runtime-config.ts';
+import { compile } from '../../init/compile.ts';
+import { Conversation } from '../../init/conversation.ts';
+import { launch } from '../../init/launch.ts';
+import { PROGRESS } from '../../init/protocol.ts';
+import { socketPair } from '../../linux/socket.ts';
+import { syscall, trySyscall } from '../../linux/syscall.ts';
+import { type HookName, planHook } from '../../plan/hooks.ts';
+import { descriptorNumbers, type Plan } from '../../plan/plan.ts';
+import { readCaller } from '../facts.ts';
+import { describeFailure } from '../failure.ts';
+import { debug, warn } from '../log.ts';
+import type { ContainerState, ContainerStatus } from '../state.ts';
+import { HookStreams, memoryFile } from './streams.ts';
+import { describeEnd, statusOfChild, waitForHook } from './wait.ts';
+
+const SIGKILL = 9;
+
+/** When hooks are run. */
+export interface Occasion {
+  readonly status: ContainerStatus;
+  /** The container's init, as the hooks see it; none when it is gone. */
+  readonly pid?: number;
+  /** pidfd of the init without which the hooks are of no use. */
+  readonly init?: number;
+  /** For hooks that are programs of the container. */
+  readonly inside?: Inside;
+}
+
+/** How hooks get into the container. */
+export interface Inside {
+  readonly plan: (hook: Hook, index: number) => Plan;
+  /** What the plan needs besides the streams, by names. */
+  readonly descriptors: Readonly<Record<string, number>>;
+  /** Moves a process into the container's cgroup. */
+  readonly place: (pid: number) => void;
+}
+
+/** The container's state as the specification has it for hooks (runtime.md, State). */
+export function stateForHooks(
+  { ociVersion, id, bundle, annotations }: ContainerState,
+  { status, pid }: Occasion,
+): string {
+  return JSON.stringify({
+    ociVersion,
+    id,
+    status,
+    ...(pid === undefined ? {} : { pid }),
+    bundle,
+    ...(Object.keys(annotations).length === 0 ? {} : { annotations }),
+  });
+}
+
+/**
+ * Runs the hooks of one kind in order (config.md, POSIX-platform Hooks).
+ *
+ * @throws Error in one line for the first that fails; those after it don't run
+ */
+export function runHooks(name: HookName, state: ContainerState, occasion: Occasion): void {
+  const hooks = state.hooks?.[name] ?? [];
+  if (hooks.length === 0) return;
+  const streams = new HookStreams(state);
+  try {
+    for (const [i, hook] of hooks.entries()) runHook(hook, name, i, streams, state, occasion);
+  } finally {
+    streams.close();
+  }
+}
+
+/** Runs the hooks that follow a container's end: one that fails is only warned of (runtime.md). */
+export function runPoststopHooks(state: ContainerState): void {
+  const hooks = state.hooks?.poststop ?? [];
+  if (hooks.length === 0) return;
+  let streams: HookStreams;
+  try {
+    streams = new HookStreams(state);
+  } catch (error) {
+    warn((error as Error).message);
+    streams = new HookStreams({ ...state, annotations: {} });
+  }
+  for (const [i, hook] of hooks.entries()) {
+    try {
+      runHook(hook, 'poststop', i, streams, state, { status: 'stopped' });
+    } catch (error) {
+      warn((error as Error).message);
+    }
+  }
+  streams.close();
+}
+
+function runHook(
+  hook: Hook,
+  name: HookName,
+  index: number,
+  streams: HookStreams,
+  state: ContainerState,
+  occasion: Occasion,
+): void {
+  debug(`container ${state.id}: ${name} hook ${hook.path}`);
+  streams.begin(stateForHooks(state, occasion));
+  const plan =
+    occasion.inside?.plan(hook, index) ?? planHook(hook, name, index, state.bundle, readCaller());
+  const pidfd = startHook(plan, streams, occasion.inside);
+  try {
+    const wait = waitForHook(pidfd, hook, occasion.init);
+    const end = { wait, status: statusOfChild(pidfd), words: streams.lastWords() };
+    const message = describeEnd(hook, `/hooks/${name}/${index}`, end);
+    if (message !== undefined) throw new Error(message);
+  } finally {
+    closeSync(pidfd);
+  }
+}
+
+/**
+ * Starts the process of a hook.
+ *
+ * @returns its pidfd, once it has executed the hook
+ * @throws Error in one line when it could not
+ */
+function startHook(plan: Plan, streams: HookStreams, inside: Inside | undefined): number {
+  const [own, theirs] = socketPair();
+  try {
+    const given = { control: theirs, ...streams.descriptors, ...inside?.descriptors };
+    let child: Child;
+    try {
+      child = launchHook(plan, given);
+    } finally {
+      closeSync(theirs);
+    }
+    return followHook(child, new Conversation(own, plan.steps), inside);
+  } finally {
+    closeSync(own);
+  }
+}
+
+interface Child {
+  readonly pid: number;
+  readonly pidfd: number;
+}
+
+/** Serves the process of a hook until its end of the socket is closed by the exec. */
+function followHook(born: Child, talk: Conversation, inside: Inside | undefined): number {
+  let child = born;
+  try {
+    for (;;) {
+      const message = talk.next();
+      if (message.kind === 'end') return child.pidfd;
+      if (message.kind === 'failure')
+        throw new Error(describeFailure(message.step, message.errno, {}));
+      if (message.step.kind === 'fork') {
+        discard(child);
+        child = { pid: message.value, pidfd: syscall('pidfd_open', message.value, 0) };
+      } else {
+        inside?.place(child.pid);
+        talk.answer();
+      }
+    }
+  } catch (error) {
+    trySyscall('pidfd_send_signal', child.pidfd, SIGKILL, 0, 0);
+    discard(child);
+    throw error;
+  }
+}
+
+/** A process that has ended, or is about to. */
+function discard({ pidfd }: Child): void {
+  statusOfChild(pidfd);
+  closeSync(pidfd);
+}
+
+function launchHook(plan: Plan, given: Readonly<Record<string, number>>): Child {
+  const progress = memoryFile('progress');
+  try {
+    ftruncateSync(progress, PROGRESS.size);
+    const all: Readonly<Record<string, number>> = { ...given, progress };
+    return launch({
+      program: compile(plan.steps, descriptorNumbers(plan)),
+      descriptors: plan.descriptors.map(({ name }) => all[name] as number),
+      firstDescriptor: plan.firstDescriptor,
+      preserved: plan.preserved,
+      namespaces: plan.cloneFlags,
+    });
+  } finally {
+    closeSync(progress);
+  }
+}
+
+/** The number of a process in its own PID namespace: the last of NSpid, proc(5). */
+export function pidInContainer(pid: number): number {
+  const status = readFileSync(`/proc/${pid}/status`, 'latin1');
+  return Number(/^NSpid:.*?(\d+)$/m.exec(status)?.[1] ?? pid);
+}

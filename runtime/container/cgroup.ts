@@ -88,6 +88,7 @@ export function makeCgroup(
     const limits = settingsOf(config.linux?.resources ?? {});
     if (limits.length > 0)
       warn(`without a cgroup, by --cgroup-manager disabled, ${limits[0]?.pointer} has no effect`);
+    warnOfLooseProcesses(config);
     return undefined;
   }
   let made: ReturnType<typeof createCgroup>;
@@ -96,6 +97,7 @@ export function makeCgroup(
   } catch (error) {
     if (!(error instanceof NoCgroupAccess) || !place.optional) throw error;
     debug(`${error.message}: going on without a cgroup`);
+    warnOfLooseProcesses(config);
     return undefined;
   }
   const { cgroup, created } = made;
@@ -109,6 +111,15 @@ export function makeCgroup(
   const owner = cgroupOwner(config);
   if (owner !== undefined && process.geteuid?.() === 0) cgroup.delegateTo(owner);
   return cgroup;
+}
+
+/** Only a cgroup or a PID namespace holds a container's processes together. */
+function warnOfLooseProcesses(config: RuntimeConfig): void {
+  const { namespaces = [] } = config.linux ?? {};
+  if (!namespaces.some(({ type }) => type === 'pid'))
+    warn(
+      'the container has neither a cgroup nor a PID namespace: only its first process can be killed. Such configuration is strongly discouraged  [/linux/namespaces]',
+    );
 }
 
 /**

@@ -118,6 +118,20 @@ describe.each(ENGINES)('a container of an ordinary user, under %s', (engine) => 
     ]);
   });
 
+  it('is told that its processes will get away, with neither a cgroup nor a PID namespace', () => {
+    const bundle = user.bundle(engine, (config) => {
+      script('echo ran')(config);
+      const { linux } = config;
+      if (linux) linux.namespaces = linux.namespaces?.filter(({ type }) => type !== 'pid') ?? [];
+      config.mounts = config.mounts?.filter(({ type }) => type !== 'proc') ?? [];
+    });
+    const { stdout, stderr } = user.scow(engine, ['run', newId()], bundle);
+    expect(stdout).toBe('ran\n');
+    expect(stderr).toMatch(
+      /^scow: warning: .* neither a cgroup nor a PID namespace .* \[\/linux\/namespaces\]\n$/,
+    );
+  });
+
   it('has the IDs that newuidmap and newgidmap allow', () => {
     const bundle = user.bundle(engine, (config) => {
       script('cat /proc/self/uid_map /proc/self/gid_map; id; stat -c "%u %g" /dev/pts')(config);

@@ -55,6 +55,17 @@ export const MANUAL: Readonly<Record<string, Manual>> = {
     ],
     examples: ['scow delete web', "scow delete --force --regex '^test-'"],
   },
+  events: {
+    description: [
+      'Each line is an object with the members *type*, *id* and *data*. The type is *stats*, every *--interval*, or *oom*, when a process was killed for want of memory. The command ends with the container.',
+    ],
+    examples: ['scow events --stats web'],
+  },
+  features: {
+    description: [
+      'What is listed does not depend on this machine, but for the flags of seccomp that its kernel knows. The form is that of the runtime specification (features.md).',
+    ],
+  },
   kill: {
     description: [
       'A program that is the first process of a PID namespace gets only the signals that it has a handler for, KILL and STOP. One that waits for *start* is ended by any signal that would end it.',
@@ -105,5 +116,11 @@ export const MANUAL: Readonly<Record<string, Manual>> = {
       'Status 0 says that the container has stopped, also when it had before. It is not deleted.',
     ],
     examples: ['scow stop web', 'scow stop --time 60 web && scow delete web'],
+  },
+  update: {
+    description: [
+      'Limits that are not named stay as they are. Sizes are bytes, or have one of the letters b, k, m, g and t behind them. What *--resources* names is *linux.resources* as *config.json* has it, and then no other flag counts.',
+    ],
+    examples: ['scow update --memory 512m --pids-limit 100 web'],
   },
 };

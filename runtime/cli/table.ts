@@ -222,6 +222,13 @@ export const COMMANDS: readonly Command[] = [
     load: () => import('./events.ts'),
   },
   {
+    name: 'features',
+    about: 'print what scow can do as JSON',
+    positionals: [],
+    flags: [],
+    load: () => import('./features.ts'),
+  },
+  {
     name: 'kill',
     about: "send a signal to a container's first process",
     positionals: [
@@ -368,4 +375,4 @@ export class UnknownCommand extends Error {
 }
 
 /** Commands of other runtimes that engines may call and scow does not have yet. */
-export const NOT_YET: readonly string[] = ['checkpoint', 'exec', 'features', 'restore'];
+export const NOT_YET: readonly string[] = ['checkpoint', 'exec', 'restore'];

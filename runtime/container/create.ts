@@ -59,7 +59,7 @@ export interface CreateOptions {
 }
 
 /** crun's annotation for what `--pidfd-socket` does. */
-const PIDFD_RECEIVER = 'run.oci.pidfd_receiver';
+export const PIDFD_RECEIVER = 'run.oci.pidfd_receiver';
 
 /** A container whose init waits for its start. */
 export interface Created {

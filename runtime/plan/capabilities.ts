@@ -1,5 +1,5 @@
 /** Capabilities by their number, capabilities(7). */
-const NAMES = [
+export const CAPABILITIES = [
   'CAP_CHOWN',
   'CAP_DAC_OVERRIDE',
   'CAP_DAC_READ_SEARCH',
@@ -43,7 +43,9 @@ const NAMES = [
   'CAP_CHECKPOINT_RESTORE',
 ] as const;
 
-const NUMBERS: ReadonlyMap<string, number> = new Map(NAMES.map((name, number) => [name, number]));
+const NUMBERS: ReadonlyMap<string, number> = new Map(
+  CAPABILITIES.map((name, number) => [name, number]),
+);
 
 /**
  * The number of a capability.

@@ -7,7 +7,7 @@ import { call, flags, type Step, struct, type Value } from './step.ts';
 const USER = '/process/user';
 const CAPABILITIES = '/process/capabilities';
 /** crun's annotation, with which podman keeps the groups of the user who calls it (keep-groups). */
-const KEEP_GROUPS = 'run.oci.keep_original_groups';
+export const KEEP_GROUPS = 'run.oci.keep_original_groups';
 const LINUX_CAPABILITY_VERSION_3 = 0x20080522;
 const CAP_SYS_ADMIN = 1n << 21n;
 

@@ -9,8 +9,8 @@ import type { ContainerState } from '../state.ts';
 const { EINVAL } = constants.errno;
 
 /** Annotations that name files for what hooks print, as crun has them. */
-const STDOUT = 'run.oci.hooks.stdout';
-const STDERR = 'run.oci.hooks.stderr';
+export const STDOUT = 'run.oci.hooks.stdout';
+export const STDERR = 'run.oci.hooks.stderr';
 
 /** Bytes of what a hook printed that an error tells. */
 const MOST_BYTES = 1024;

@@ -10,7 +10,7 @@ import { FLAGS, kernelKnows } from './names.ts';
 import { BPF_DATA, receiverOf } from './receiver.ts';
 
 /** crun's: a system call in the profile that libseccomp does not know is an error. */
-const FAIL_UNKNOWN = 'run.oci.seccomp_fail_unknown_syscall';
+export const FAIL_UNKNOWN = 'run.oci.seccomp_fail_unknown_syscall';
 const CAP_SYS_PTRACE = 19n;
 /** As runc and crun do when the profile names no flags. */
 const DEFAULT_FLAG: SeccompFlag = 'SECCOMP_FILTER_FLAG_SPEC_ALLOW';

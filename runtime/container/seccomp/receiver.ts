@@ -7,7 +7,7 @@ import { whyUnreachable } from '../terminal/console-socket.ts';
 /** crun's: the program itself, in base64, instead of a profile. */
 export const BPF_DATA = 'run.oci.seccomp_bpf_data';
 /** crun's, from before the specification had `listenerPath`. */
-const RECEIVER = 'run.oci.seccomp.receiver';
+export const RECEIVER = 'run.oci.seccomp.receiver';
 /** The name that config-linux.md gives the descriptor. */
 const SECCOMP_FD = 'seccompFd';
 

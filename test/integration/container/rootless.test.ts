@@ -128,7 +128,7 @@ describe.each(ENGINES)('a container of an ordinary user, under %s', (engine) => 
     const { stdout, stderr } = user.scow(engine, ['run', newId()], bundle);
     expect(stdout).toBe('ran\n');
     expect(stderr).toMatch(
-      /^scow: warning: .* neither a cgroup nor a PID namespace .* \[\/linux\/namespaces\]\n$/,
+      /^scow: warning: .* neither a cgroup nor a PID namespace: .* \[\/linux\/namespaces\]\n$/,
     );
   });
 

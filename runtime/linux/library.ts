@@ -77,10 +77,13 @@ export class SharedLibrary {
   }
 }
 
+const found = new Map<string, number>();
+
 /** A function of the C library. Those of the loader moved from libdl into libc in glibc 2.34. */
 function loaderFunction(name: string): number {
   const { symbolOf } = port();
-  const address = symbolOf('libc.so.6', name) ?? symbolOf('libdl.so.2', name);
+  const address = found.get(name) ?? symbolOf('libc.so.6', name) ?? symbolOf('libdl.so.2', name);
   if (address === undefined) throw new LibraryMissing(`the C library has no ${name}`);
+  found.set(name, address);
   return address;
 }

@@ -1,5 +1,6 @@
+import { readFileSync } from 'node:fs';
 import type { Seccomp, SeccompArgument } from '../../../schemas/runtime-config.ts';
-import { cleanUp, ENGINES } from '../../helpers/scow.ts';
+import { bundleOf, cleanUp, ENGINES, newId, scow } from '../../helpers/scow.ts';
 import { both, type Edit, output, type Runtime, run } from '../container/support.ts';
 import {
   asUser,
@@ -274,6 +275,19 @@ describe.each(ENGINES)('init needs next to nothing (%s)', (engine) => {
     };
     const edits = [executing('/tmp/small'), confined(profile), asUser(uid), gaining(gains)];
     expect(lines(engine, ...edits)).toEqual(['small']);
+  });
+
+  test.each([true, false])('and waits with no privilege more; can be gained: %s', (gains) => {
+    const id = newId();
+    const edit = both(executing('/tmp/small'), confined({ defaultAction: 'SCMP_ACT_ALLOW' }));
+    const bundle = bundleOf(both(edit, asUser(1000), gaining(gains)));
+    const options = { engine } as const;
+    expect(scow(['create', '--bundle', bundle, id], options)).toMatchObject({ stderr: '' });
+    const { pid } = JSON.parse(scow(['state', id], options).stdout);
+    const status = readFileSync(`/proc/${pid}/status`, 'latin1');
+    // CAP_AUDIT_WRITE, CAP_KILL and CAP_NET_BIND_SERVICE
+    expect(status).toMatch(/^CapPrm:\t0000000020000420\nCapEff:\t0000000020000420$/m);
+    expect(status).toMatch(/^Seccomp:\t2\nSeccomp_filters:\t1$/m);
   });
 
   test('and says what it was that the profile forbade', () => {

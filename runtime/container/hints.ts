@@ -138,7 +138,7 @@ export function hintFor(
   const mount = mountOf(step, config);
   if (step.kind === 'call' && step.name === 'fsconfig') return filesystemHint(step, name, mount);
   if (name === 'ELOOP' && (mount?.type === 'proc' || mount?.type === 'sysfs'))
-    return 'it must be a directory in the image, not a symlink';
+    return 'it must be mounted on ordinary directory of the image, not on a symlink';
   if (step.kind === 'check' && step.pointer === '/process/cwd')
     return 'it leads out of the container';
   return HINTS.find(

@@ -18,7 +18,7 @@ import { homeOf } from './home.ts';
 import type { CreateHooks } from './hooks/create.ts';
 import { checkIdMaps, writeIdMaps } from './id-maps.ts';
 import { setLimits, setOomScore } from './limits.ts';
-import { openMountSource } from './mount-source.ts';
+import { mapMount, openMountSource } from './mount-source.ts';
 import { moveNetDevices } from './net-devices.ts';
 import { isAsleep, type ProcessId, startTimeOf } from './process.ts';
 import { resetAffinity, setScheduling } from './scheduling.ts';
@@ -159,6 +159,7 @@ export class InitProcess {
         if (message.step.point === 'time-offsets') writeTimeOffsets(subject.config, this.#pid);
         if (message.step.point === 'net-devices') this.#moveDevices(message, subject.config);
         if (message.step.point === 'copy-up') this.#copyUp(message);
+        if (message.step.point === 'id-map') this.#mapIds(message, subject.config);
         if (message.step.point === 'hooks')
           subject.hooks?.beforePivot({ pid: this.#pid, pidfd: this.#pidfd });
         if (message.step.point === 'mounted' && hooks) {
@@ -246,6 +247,16 @@ export class InitProcess {
       moveNetDevices(config, this.#pid, socket);
     } finally {
       closeSync(socket);
+    }
+  }
+
+  #mapIds({ value, descriptors }: InitMessage & { kind: 'report' }, config: RuntimeConfig): void {
+    const [tree] = descriptors;
+    if (tree === undefined) throw new Error('init sent no mount');
+    try {
+      mapMount(config, value, tree);
+    } finally {
+      closeSync(tree);
     }
   }
 

@@ -1,9 +1,11 @@
 import { closeSync, openSync, writeFileSync } from 'node:fs';
-import type { IdMapping } from '../../schemas/runtime-config.ts';
+import type { IdMapping, RuntimeConfig } from '../../schemas/runtime-config.ts';
 import { AT, MOUNT_ATTR, O, OPEN_TREE_CLOEXEC, OPEN_TREE_CLONE } from '../linux/constants.ts';
 import { sleepInNewUserNamespace } from '../linux/elsewhere.ts';
 import { codeOf, reason } from '../linux/reason.ts';
 import { syscall, writeWord } from '../linux/syscall.ts';
+import { idMapOf } from '../plan/bind.ts';
+import { parseMountOptions } from '../plan/mount-options.ts';
 import type { IdMap, TreeSource } from '../plan/plan.ts';
 
 const MOUNT_ATTR_SIZE = 32;
@@ -29,13 +31,25 @@ export function openMountSource(source: TreeSource, pointer: string): number {
     throw new Error(`cannot open ${path}: ${reason(cause)}  [${pointer}]`, { cause });
   }
   try {
-    if (idMap !== undefined) mapIds(tree, idMap);
+    if (idMap !== undefined) mapIds(tree, path, idMap);
     return tree;
-  } catch (cause) {
+  } catch (error) {
     closeSync(tree);
-    const at = idMap?.pointer ?? pointer;
-    throw new Error(`cannot map the IDs of ${path}: ${explain(cause)}  [${at}]`, { cause });
+    throw error;
   }
+}
+
+/**
+ * Maps the IDs of a copy that init has made, of what the container has mounted before.
+ *
+ * @param index the mount's place in the configuration
+ * @throws Error in one line
+ */
+export function mapMount(config: RuntimeConfig, index: number, tree: number): void {
+  const mount = config.mounts?.[index];
+  if (mount === undefined) throw new Error(`init sent mount ${index}, which does not exist`);
+  const idMap = idMapOf(config, index, parseMountOptions(mount, `/mounts/${index}`));
+  if (idMap !== undefined) mapIds(tree, mount.source ?? '', idMap);
 }
 
 /** Why mount_setattr(2) refuses an ID mapping. */
@@ -51,20 +65,25 @@ function explain(cause: unknown): string {
 }
 
 /** mount_setattr(2) with MOUNT_ATTR_IDMAP: the mapping is that of a user namespace. */
-function mapIds(tree: number, idMap: IdMap): void {
-  const namespace =
-    'namespace' in idMap
-      ? openSync(idMap.namespace, O.RDONLY | O.CLOEXEC)
-      : userNamespace(idMap.uidMappings, idMap.gidMappings);
+function mapIds(tree: number, path: string, idMap: IdMap): void {
+  let namespace: number | undefined;
   try {
+    namespace =
+      'namespace' in idMap
+        ? openSync(idMap.namespace, O.RDONLY | O.CLOEXEC)
+        : userNamespace(idMap.uidMappings, idMap.gidMappings);
     const attributes = new DataView(new ArrayBuffer(MOUNT_ATTR_SIZE));
     writeWord(attributes, 0, MOUNT_ATTR.IDMAP);
     writeWord(attributes, 24, namespace);
     const flags = AT.EMPTY_PATH | (idMap.recursive ? AT.RECURSIVE : 0);
     const structure = new Uint8Array(attributes.buffer);
     syscall('mount_setattr', tree, '', flags, structure, MOUNT_ATTR_SIZE);
+  } catch (cause) {
+    throw new Error(`cannot map the IDs of ${path}: ${explain(cause)}  [${idMap.pointer}]`, {
+      cause,
+    });
   } finally {
-    closeSync(namespace);
+    if (namespace !== undefined) closeSync(namespace);
   }
 }
 

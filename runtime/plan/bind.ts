@@ -103,15 +103,20 @@ export class BindMounts {
    * below the root filesystem.
    */
   private tree(index: number, path: string, parsed: MountOptions, name: string, origin: Origin) {
-    const idMap = this.idMap(index, parsed);
+    const idMap = idMapOf(this.config, index, parsed);
+    if (idMap !== undefined && !this.facts.privileged)
+      throw new Error(
+        `cannot map the IDs of the mount on ${this.config.mounts?.[index]?.destination}: only the host's root may (mount_setattr(2)); leave idmap, uidMappings and gidMappings out  [${idMap.pointer}]`,
+      );
     const nofollow = parsed.sourceNofollow;
     const recursive = parsed.recursiveBind;
     const inside = insideContainer(this.config, index, this.facts.rootfs, this.options.bundle);
-    if (inside !== undefined && idMap === undefined) {
+    if (inside !== undefined) {
       const open = nofollow ? flags('O', O, 'PATH', 'NOFOLLOW') : flags('O', O, 'PATH');
       const steps = [
         openInRoot(inside, open, { ...origin, result: 'source' }),
         cloneTree(result('source'), '', recursive, { ...origin, result: name }),
+        ...(idMap === undefined ? [] : [this.haveMapped(name, index, idMap)]),
       ];
       return { descriptors: [], steps, mount: result(name) };
     }
@@ -121,30 +126,36 @@ export class BindMounts {
       const request = { name, source: mapped, pointer: origin.pointer };
       return { descriptors: [request], steps: [], mount: inherited(name) };
     }
-    if (idMap !== undefined)
-      throw new Error(
-        `cannot map the IDs of the mount on ${this.config.mounts?.[index]?.destination}: only the host's root may (mount_setattr(2)); leave idmap, uidMappings and gidMappings out  [${idMap.pointer}]`,
-      );
     const step = cloneTree(AT.FDCWD, path, recursive, { ...origin, result: name }, nofollow);
     return { descriptors: [], steps: [step], mount: result(name) };
   }
 
-  /** The mapping of an ID-mapped mount (config.md): its own, or the container's. */
-  private idMap(index: number, { idMap }: MountOptions): IdMap | undefined {
-    const { uidMappings = [], gidMappings = [] } = this.config.mounts?.[index] ?? {};
-    const recursive = idMap?.option.startsWith('r') ?? false;
-    if (uidMappings.length > 0)
-      return { recursive, uidMappings, gidMappings, pointer: `/mounts/${index}/uidMappings` };
-    if (idMap === undefined) return undefined;
-    const { linux = {} } = this.config;
-    const { pointer, option } = idMap;
-    const maps = parseIdMapOption(option, linux);
-    if (maps !== undefined) return { recursive, ...maps, pointer };
-    const namespace = linux.namespaces?.find(({ type }) => type === 'user')?.path;
-    if (namespace) return { recursive, namespace, pointer };
-    const { uidMappings: uids = [], gidMappings: gids = [] } = linux;
-    return { recursive, uidMappings: uids, gidMappings: gids, pointer };
+  /** Only who has the privilege over the filesystem may map IDs of a mount: that is scow. */
+  private haveMapped(name: string, index: number, { pointer }: IdMap): Step {
+    const why = `map the IDs of the mount on ${this.config.mounts?.[index]?.destination}`;
+    const send = [result(name)];
+    return { kind: 'report', point: 'id-map', send, value: index, answer: {}, pointer, why };
   }
+}
+
+/** The mapping of a bind mount that is ID-mapped (config.md): its own, or the container's. */
+export function idMapOf(
+  { mounts = [], linux = {} }: RuntimeConfig,
+  index: number,
+  { idMap }: MountOptions,
+): IdMap | undefined {
+  const { uidMappings = [], gidMappings = [] } = mounts[index] ?? {};
+  const recursive = idMap?.option.startsWith('r') ?? false;
+  if (uidMappings.length > 0)
+    return { recursive, uidMappings, gidMappings, pointer: `/mounts/${index}/uidMappings` };
+  if (idMap === undefined) return undefined;
+  const { pointer, option } = idMap;
+  const maps = parseIdMapOption(option, linux);
+  if (maps !== undefined) return { recursive, ...maps, pointer };
+  const namespace = linux.namespaces?.find(({ type }) => type === 'user')?.path;
+  if (namespace) return { recursive, namespace, pointer };
+  const { uidMappings: uids = [], gidMappings: gids = [] } = linux;
+  return { recursive, uidMappings: uids, gidMappings: gids, pointer };
 }
 
 /** Changes attributes of a mount, if there is anything to change. */

@@ -3,7 +3,7 @@ import { AT, FSCONFIG, MNT_DETACH, O, S } from '../linux/constants.ts';
 import { isDevice } from './devices.ts';
 import { attributes } from './mount-options.ts';
 import { call, flags, type Origin, result, type Step } from './step.ts';
-import { attach, cloneTree, openInRoot, setAttributes } from './targets.ts';
+import { attach, cloneTree, openInRoot, relative, setAttributes } from './targets.ts';
 
 const DIRECTORY = flags('O', O, 'PATH', 'DIRECTORY');
 const ANY = flags('O', O, 'PATH');
@@ -47,7 +47,9 @@ function hidden(paths: readonly string[]): Step[] {
     }),
     ...isDevice(null_, '', { mode: S.IFCHR, major: 1, minor: 3 }, prepare),
     ...emptyDirectory(),
-    ...paths.map((path, i) => {
+    ...paths.flatMap((path, i) => {
+      // Twice is no better, and engines name paths more than once.
+      if (paths.findIndex((other) => relative(other) === relative(path)) < i) return [];
       const origin = { pointer: `/linux/maskedPaths/${i}`, why: `hide ${path}` };
       const directory = [
         openInRoot(path, DIRECTORY, { ...origin, result: 'target' }),

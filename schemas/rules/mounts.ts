@@ -15,7 +15,22 @@ export const MOUNT_RULES: readonly Rule[] = [
     reads: ['/mounts', '/linux/namespaces', '/linux/uidMappings', '/linux/gidMappings'],
     check: idMaps,
   },
+  { reads: ['/linux/mountLabel', '/annotations'], check: labelType },
 ];
+
+/** What a label of SELinux can be for, mount(8); crun's annotation chooses. */
+const LABEL_TYPES: readonly string[] = ['context', 'fscontext', 'defcontext', 'rootcontext'];
+const LABEL_TYPE = 'run.oci.mount_context_type';
+
+function labelType({ annotations, linux }: RuntimeConfig, report: Report): void {
+  const type = annotations?.[LABEL_TYPE];
+  if (!linux?.mountLabel || type === undefined || LABEL_TYPES.includes(type)) return;
+  report({
+    pointer: pointerTo('annotations', LABEL_TYPE),
+    found: render(type),
+    allowed: `one of ${LABEL_TYPES.join(', ')}`,
+  });
+}
 
 type Option = readonly [index: number, name: string];
 

@@ -54,6 +54,12 @@ const CONFIGURATIONS: Readonly<Record<string, readonly [edit: Edit, line: string
     },
     /^BUNDLE\/config.json: \/process\/capabilities\/bounding\/0: "CAP_FOO"; allowed: /,
   ],
+  'a mount label without SELinux': [
+    ({ linux }) => {
+      linux.mountLabel = 'a:b:c';
+    },
+    'cannot give mounts the SELinux label a:b:c: the kernel does not run SELinux (there is no selinuxfs on /sys/fs/selinux); leave the label out  [/linux/mountLabel]',
+  ],
   'a root filesystem that is not there': [
     (config) => {
       config.root = { path: 'none' };

@@ -130,7 +130,7 @@ describe.each(ENGINES)('sources that the container has mounted under %s', (engin
     ],
   ] as [string, Edit][])('are what it sees at their path%s, as with runc', (_, edit) => {
     const sources = makeSources();
-    const script = 'cat /final/x/y/z/x/z/x/file; ls /again /final/x/y/z/x';
+    const script = 'cat /final/x/y/z/x/z/x/file; ls /again /final/x/y/z/x; stat -c %u:%g /again/x';
     const bundle = bundleOf(both(portable, writable, edit, shell(script)));
     const rootfs = join(bundle, 'rootfs');
     configure(bundle, [
@@ -140,10 +140,10 @@ describe.each(ENGINES)('sources that the container has mounted under %s', (engin
       bind(`${sources}/link-a`, '/mnt/x/y/z'),
       { ...bind(`${rootfs}/mnt/x/y`, `${rootfs}/mnt/x/y/z/x`), options: ['rbind'] },
       { ...bind(`${rootfs}/mnt`, `${rootfs}/final`), options: ['rbind'] },
-      bind('rootfs/final/x/y/z/x/z', '/again'),
+      bind('rootfs/final/x/y/z/x/z', '/again', 'idmap=uids=0-77-1;gids=0-88-1'),
     ]);
     expect(runBundle(engine, bundle)).toMatchObject({
-      stdout: 'a/x\n/again:\nx\n\n/final/x/y/z/x:\nz\n',
+      stdout: 'a/x\n/again:\nx\n\n/final/x/y/z/x:\nz\n77:88\n',
       stderr: '',
       status: 0,
     });

@@ -129,7 +129,7 @@ test.each([
   expect(scow(['run', '--bundle', bundle, newId()], { engine: 'bun' })).toMatchObject({
     status: 1,
     stdout: '',
-    stderr: `scow: cannot open the mount point ${place} (openat2): too many levels of symbolic links (ELOOP): it must be a directory in the image, not a symlink  [/mounts/${index}/destination]\n`,
+    stderr: `scow: cannot open the mount point ${place} (openat2): too many levels of symbolic links (ELOOP): it must be mounted on ordinary directory of the image, not on a symlink  [/mounts/${index}/destination]\n`,
   });
 });
 

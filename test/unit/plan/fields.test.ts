@@ -353,6 +353,37 @@ test('a mount of config.json has the pointer of its own entry, in its order', ()
   expect(pointers.toSorted()).toEqual(pointers);
 });
 
+test('a path that is to be hidden twice is hidden once', () => {
+  const config = linux({ maskedPaths: ['/proc/keys', '/proc//keys/', '/proc/kcore'] });
+  const covers = (i: number) => stepsOf(config, `/linux/maskedPaths/${i}`).length > 0;
+  expect([0, 1, 2].map(covers)).toEqual([true, false, true]);
+});
+
+describe('linux.mountLabel', () => {
+  const label = 'system_u:object_r:container_file_t:s0:c1,c2';
+  const mounts = ['tmpfs', 'devpts', 'proc', 'sysfs', 'mqueue', 'cgroup'].map((type) => ({
+    destination: `/${type}`,
+    type,
+    source: type,
+  }));
+  const labelled = (annotations = {}) =>
+    stepsOf({ ...linux({ mountLabel: label }), mounts, annotations }, '/linux/mountLabel');
+
+  test('is an option of filesystems, and an attribute of message queues', () => {
+    expect(labelled()).toEqual([
+      `fsconfig(filesystem, 1, "context", "${label}", 0)`,
+      `fsconfig(filesystem, 1, "context", "${label}", 0)`,
+      'openat(mount 4, ".", O_DIRECTORY|O_CLOEXEC)',
+      `fsetxattr(queues, "security.selinux", "${label}", ${label.length + 1}, 0)`,
+    ]);
+  });
+
+  test('is of the type that crun’s annotation names', () => {
+    const [first] = labelled({ 'run.oci.mount_context_type': 'rootcontext' });
+    expect(first).toBe(`fsconfig(filesystem, 1, "rootcontext", "${label}", 0)`);
+  });
+});
+
 describe('what the user supplies as /dev', () => {
   const devices = [{ type: 'c', path: '/dev/fuse', major: 10, minor: 229 }] as const;
 

@@ -1,3 +1,4 @@
+import { mountOptionNames } from '../../../runtime/plan/mount-options.ts';
 import { callsOf, minimal, planOf, show } from '../../helpers/plans.ts';
 
 /** The calls that a mount leads to, without those that find its destination. */
@@ -178,6 +179,19 @@ describe('options of the filesystem', () => {
   ])('a bind mount with %s is refused', (option, message) => {
     expect(() => bind(option)).toThrow(message);
   });
+});
+
+test('all options that scow understands are listed, sorted', () => {
+  const names = mountOptionNames();
+  expect(names).toEqual([...new Set(names)].toSorted());
+  const specified = `async atime bind defaults dev diratime dirsync exec iversion lazytime loud mand
+    noatime nodev nodiratime noexec noiversion nolazytime nomand norelatime nostrictatime nosuid
+    nosymfollow private ratime rbind rdev rdiratime relatime remount rexec rnoatime rnodiratime
+    rnoexec rnorelatime rnostrictatime rnosuid rnosymfollow ro rprivate rrelatime rro rrw rshared
+    rslave rstrictatime rsuid rsymfollow runbindable rw shared silent slave strictatime suid
+    symfollow sync tmpcopyup unbindable idmap ridmap`;
+  const crun = 'copy-symlink src-nofollow dest-nofollow';
+  expect(names).toEqual(expect.arrayContaining(`${specified} ${crun}`.split(/\s+/)));
 });
 
 describe('propagation', () => {

@@ -131,3 +131,21 @@ test('ranges with @ count in the user namespace of the container', () => {
   });
   expect(parseIdMapOption('idmap')).toBeUndefined();
 });
+
+test('the type of a mount label is one of four', () => {
+  const labelled = (type: string) =>
+    validateRuntimeConfig(
+      minimal({
+        linux: { ...linux, mountLabel: 'a:b:c' },
+        annotations: { 'run.oci.mount_context_type': type },
+      }),
+    );
+  expect(labelled('rootcontext')).toEqual([]);
+  expect(labelled('other')).toEqual([
+    {
+      pointer: '/annotations/run.oci.mount_context_type',
+      found: '"other"',
+      allowed: 'one of context, fscontext, defcontext, rootcontext',
+    },
+  ]);
+});

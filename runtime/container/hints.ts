@@ -65,6 +65,18 @@ const HINTS: readonly Hint[] = [
     text: 'the image has something else in its place: remove that, or mount a tmpfs on /dev',
   },
   {
+    pointer: /^\/process\/apparmorProfile$/,
+    calls: ['write'],
+    errno: 'ENOENT',
+    text: 'the kernel has loaded no profile of this name; apparmor_parser -r loads one',
+  },
+  {
+    pointer: /^\/process\/selinuxLabel$/,
+    calls: ['write'],
+    errno: 'EINVAL',
+    text: 'the policy that the kernel has loaded does not know this label',
+  },
+  {
     pointer: /^\/linux\/memoryPolicy$/,
     errno: 'EINVAL',
     text: 'this machine (/sys/devices/system/node/online), or the cgroup, has none of these nodes, or the kernel no such policy',

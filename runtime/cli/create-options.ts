@@ -47,6 +47,7 @@ export async function createOptions({ global, flags, positionals }: Input): Prom
     preserved: callersDescriptors(preserveFds),
     noPivot: flags.has('no-pivot'),
     noNewKeyring: flags.has('no-new-keyring'),
+    notify: Boolean(process.env.NOTIFY_SOCKET),
     cgroupManager: cgroupManager(global),
     seccomp: hasFilter(config)
       ? (await import('../container/seccomp/filter.ts')).readFilter(config, store)

@@ -53,6 +53,8 @@ export interface CreateOptions {
   readonly preserved: readonly number[];
   readonly noPivot: boolean;
   readonly noNewKeyring: boolean;
+  /** The program gets a socket to say that it is ready, sd_notify(3). */
+  readonly notify: boolean;
   readonly cgroupManager: CgroupManager;
   /** What `linux.seccomp` was compiled to. */
   readonly seccomp: SeccompFilter | undefined;
@@ -110,8 +112,9 @@ export async function create(options: CreateOptions, foreground: boolean): Promi
   const resctrl = rdt && findResctrl();
   if (rdt && resctrl) checkIntelRdt(rdt, resctrl);
   const place = placeCgroup(config, id, options.cgroupManager);
-  const prepared = prepare(options, foreground, place);
   const store = new ContainerStore(options.root);
+  const offer = options.notify ? await import('./notify/offer.ts') : undefined;
+  const prepared = prepare(options, foreground, place, offer);
   const lock = store.create(id);
   const undo: (() => void)[] = [() => lock.release(), () => store.remove(id)];
   try {
@@ -120,6 +123,7 @@ export async function create(options: CreateOptions, foreground: boolean): Promi
     store.write(state);
     store.keepConfig(id, options.configText);
     makeInitFiles(store.directory(id));
+    offer?.makeNotifyDirectory(store.directory(id));
     const cgroup = makeCgroup(config, place, undo);
     const update = (change: Partial<ContainerState>) => {
       state = { ...state, ...change };
@@ -163,6 +167,8 @@ async function createHooks(state: ContainerState, undo: (() => void)[]): Promise
 }
 
 interface Prepared {
+  /** With what scow adds to it. */
+  readonly config: RuntimeConfig;
   readonly facts: Facts;
   readonly planOptions: PlanOptions;
   readonly plan: Plan;
@@ -173,9 +179,15 @@ function prepare(
   options: CreateOptions,
   foreground: boolean,
   place: CgroupPlace | undefined,
+  offer: typeof import('./notify/offer.ts') | undefined,
 ): Prepared {
-  const { config, id, bundle, preserveFds, preserved, noPivot, noNewKeyring } = options;
-  const facts = { ...readFacts(config, bundle, place), seccomp: options.seccomp };
+  const { id, bundle, preserveFds, preserved, noPivot, noNewKeyring } = options;
+  const given = {
+    config: options.config,
+    facts: { ...readFacts(options.config, bundle, place), seccomp: options.seccomp },
+  };
+  const directory = join(options.root, id);
+  const { config, facts } = offer?.offerNotifySocket(given, directory) ?? given;
   const planOptions: PlanOptions = {
     id,
     bundle,
@@ -186,7 +198,7 @@ function prepare(
     foreground,
     awaitCgroup: false,
   };
-  return { facts, planOptions, plan: planContainer(config, facts, planOptions) };
+  return { config, facts, planOptions, plan: planContainer(config, facts, planOptions) };
 }
 
 /**
@@ -195,13 +207,12 @@ function prepare(
  */
 function bear(
   options: CreateOptions,
-  { facts, planOptions, plan }: Prepared,
+  { config, facts, planOptions, plan }: Prepared,
   cgroup: Cgroup | undefined,
   hooks: CreateHooks | undefined,
   update: (change: Partial<ContainerState>) => void,
   undo: (() => void)[],
 ): { init: InitProcess; master: number | undefined } {
-  const { config } = options;
   const directory = new ContainerStore(options.root).directory(options.id);
   const live = (chosen: Plan, birthplace?: Cgroup, join?: Cgroup) => {
     const program = compile(chosen.steps, descriptorNumbers(chosen));

@@ -4,7 +4,8 @@ import { syscall, trySyscall } from '../linux/syscall.ts';
 import { type Created, type CreateOptions, checkTerminal, create } from './create.ts';
 import { forceDeleteContainer } from './delete.ts';
 import { forwardSignals } from './forward.ts';
-import { startCreated } from './start.ts';
+import type { NotifySocket } from './notify/socket.ts';
+import { listenForReady, startCreated } from './start.ts';
 import type { ContainerState } from './state.ts';
 import { ContainerStore } from './store.ts';
 import { type Relay, startRelay } from './terminal/relay.ts';
@@ -47,7 +48,9 @@ export async function runContainer(options: RunOptions): Promise<number> {
 
 async function startOrDelete(store: ContainerStore, state: ContainerState): Promise<void> {
   try {
+    const notify = await listenForReady(store.directory(state.id));
     await startCreated(store, state);
+    notify?.wait(state.pid);
   } catch (error) {
     await forceDeleteContainer(store, state.id);
     throw error;
@@ -59,14 +62,19 @@ async function follow(store: ContainerStore, { state, pidfd, master }: Created):
   const relay: Relay | undefined =
     master === undefined ? undefined : startRelay({ master, input: 0, output: 1 });
   const stopForwarding = forwardSignals(pidfd, relay !== undefined);
+  let notify: NotifySocket | undefined;
   try {
+    notify = await listenForReady(store.directory(state.id));
     await startCreated(store, state);
+    // It is scow that the host watches: it ends when the program does, and passes signals on.
+    notify?.follow(process.pid);
     const status = await exitOf(state.pid);
     // From here a signal is for scow itself: nobody may read the last of the output.
     stopForwarding();
     await relay?.finish();
     return status;
   } finally {
+    notify?.close();
     stopForwarding();
     relay?.restore();
     closeSync(pidfd);

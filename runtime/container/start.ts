@@ -4,6 +4,7 @@ import { O, TIO } from '../linux/constants.ts';
 import { syscall } from '../linux/syscall.ts';
 import { describeExecFailure } from './failure.ts';
 import { debug } from './log.ts';
+import type { NotifySocket } from './notify/socket.ts';
 import { type ContainerState, FIFO, readProgress, statusOf } from './state.ts';
 import type { ContainerStore } from './store.ts';
 import { waitFor } from './wait.ts';
@@ -16,6 +17,19 @@ import { waitFor } from './wait.ts';
  *   not be executed, or a hook failed: then the container is deleted
  */
 export async function startContainer(store: ContainerStore, id: string): Promise<void> {
+  const notify = await listenForReady(store.directory(id));
+  const { pid } = await startUnderLock(store, id);
+  notify?.wait(pid);
+}
+
+/** For a container whose program is to say when it is ready: NOTIFY_SOCKET, sd_notify(3). */
+export async function listenForReady(directory: string): Promise<NotifySocket | undefined> {
+  const address = process.env.NOTIFY_SOCKET;
+  if (!address) return undefined;
+  return (await import('./notify/socket.ts')).NotifySocket.listen(directory, address);
+}
+
+async function startUnderLock(store: ContainerStore, id: string): Promise<ContainerState> {
   const lock = store.lock(id);
   let state: ContainerState;
   try {
@@ -26,11 +40,15 @@ export async function startContainer(store: ContainerStore, id: string): Promise
     lock.release();
   }
   await runPoststartHooks(store, state);
+  return state;
 }
 
 /** The same for a container that nobody else knows of yet. */
 export async function startCreated(store: ContainerStore, state: ContainerState): Promise<void> {
-  if (state.hooks?.startContainer?.length) return startContainer(store, state.id);
+  if (state.hooks?.startContainer?.length) {
+    await startUnderLock(store, state.id);
+    return;
+  }
   releaseInit(state, store.directory(state.id));
   await runPoststartHooks(store, state);
 }

@@ -149,6 +149,14 @@ describe.each(ENGINES)('mount options under %s', (engine) => {
         'rw,nosuid,nodev,noexec,relatime rw,nosuid,nodev,noexec,relatime',
       ],
       ['rbind rnoatime', 'rw,noatime rw,noatime'],
+      ['rbind rstrictatime', 'rw rw'],
+      ['rbind rnoatime rrelatime', 'rw,relatime rw,relatime'],
+      ['rbind rnodiratime', 'rw,nodiratime,relatime rw,nodiratime,relatime'],
+      ['rbind rnosymfollow', 'rw,relatime,nosymfollow rw,relatime,nosymfollow'],
+      ['rbind rro rrw', 'rw,relatime rw,relatime'],
+      ['rbind ro nosuid rrw rsuid', 'rw,relatime rw,relatime'],
+      ['rbind rnodev rdev rnoexec rexec rnosymfollow rsymfollow', 'rw,relatime rw,relatime'],
+      ['rbind rnodiratime rdiratime ratime rnostrictatime', 'rw,relatime rw,relatime'],
       ['rbind ro rnosuid', 'ro,nosuid,relatime rw,nosuid,relatime'],
       ['bind rro', 'ro,relatime not mounted'],
     ];
@@ -301,6 +309,29 @@ describe.each(ENGINES)('the root filesystem under %s', (engine) => {
     const script = ': > /new && echo made';
     expect(lines(engine, script, writable)).toEqual(['made']);
     expect(lines(engine, `(${script}) 2>&1 | sed 's/.*: //'`)).toEqual(['Read-only file system']);
+  });
+
+  it('is read-only below writable mounts and hidden paths, and they are not', () => {
+    const script = `
+      for path in /new /etc/new /tmp/new /etc/deep/new /dev/new /etc/hidden/new; do
+        (: > $path) 2>/dev/null && echo $path
+      done
+      wc -c < /etc/passwd; ls -A /etc/hidden
+      grep -c ' /etc/hidden ' /proc/self/mountinfo`;
+    const bundle = bundleOf(
+      both(
+        shell(script),
+        mounting(
+          { destination: '/tmp', type: 'tmpfs', source: 'tmpfs' },
+          { destination: '/etc/deep', type: 'tmpfs', source: 'tmpfs' },
+        ),
+        ({ linux }) => linux?.maskedPaths?.push('/etc/hidden', '/etc/passwd', '/etc//hidden/'),
+      ),
+    );
+    mkdirSync(join(bundle, 'rootfs/etc/hidden/below'), { recursive: true });
+    const { stdout, stderr } = runBundle(engine, bundle);
+    expect(stderr).toBe('');
+    expect(stdout.split('\n')).toEqual(['/tmp/new', '/etc/deep/new', '/dev/new', '0', '1', '']);
   });
 
   it('is entered by chroot with --no-pivot', () => {

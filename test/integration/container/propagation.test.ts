@@ -142,6 +142,9 @@ describe.each(ENGINES)('propagation of mounts under %s', (engine) => {
     ['slave', ['master']],
     ['private', []],
     ['unbindable', ['unbindable']],
+    ['rshared', ['shared', 'master']],
+    ['rslave', ['master']],
+    ['rprivate', []],
   ] as const)('of a root filesystem that is %s', (value, expected) => {
     const through = ['unshare', '--mount', '--propagation=shared'];
     const edit = rootfsPropagation(value);

@@ -24,11 +24,7 @@ export async function createOptions({ global, flags, positionals }: Input): Prom
   validateId(id);
   const bundle = resolve(flags.text('bundle') ?? '.');
   const sockets = activationSockets();
-  const preserveFds = flags.count('preserve-fds') + sockets;
-  if (preserveFds > MOST_DESCRIPTORS)
-    throw new Error(
-      `--preserve-fds and LISTEN_FDS: ${preserveFds} descriptors; give at most ${MOST_DESCRIPTORS}`,
-    );
+  const preserveFds = preservedCount(flags, sockets);
   const consoleSocket = flags.text('console-socket');
   const pidFile = flags.text('pid-file');
   const pidfdSocket = flags.text('pidfd-socket');
@@ -67,4 +63,18 @@ function cgroupManager(global: Flags): CgroupManager {
   if (global.has('systemd-cgroup') || manager === 'systemd')
     throw new Error(`--${flag} is not supported yet: leave it out to use cgroupfs`);
   return manager as CgroupManager;
+}
+
+/**
+ * How many descriptors from 3 on are the program's.
+ *
+ * @param sockets how many come before those of --preserve-fds
+ */
+export function preservedCount(flags: Flags, sockets: number): number {
+  const count = flags.count('preserve-fds') + sockets;
+  if (count > MOST_DESCRIPTORS)
+    throw new Error(
+      `--preserve-fds and LISTEN_FDS: ${count} descriptors; give at most ${MOST_DESCRIPTORS}`,
+    );
+  return count;
 }

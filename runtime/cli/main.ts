@@ -11,26 +11,32 @@ import {
 } from './table.ts';
 
 /**
- * Runs one scow command and ends the process with its exit status: 1 when it failed.
+ * Runs one scow command and ends the process with its exit status: 1 when it failed, or what the
+ * command has for that.
  *
  * @param args the command line without the program's name
  */
 export async function main(args: readonly string[]): Promise<void> {
+  const outcome = { failure: 1 };
   const fail = (error: unknown) => {
     logError(error);
-    process.exit(error instanceof UnknownCommand ? error.exitStatus : 1);
+    process.exit(error instanceof UnknownCommand ? error.exitStatus : outcome.failure);
   };
   process.on('uncaughtException', fail);
   process.on('unhandledRejection', fail);
   try {
     // Nothing may keep us once the command is done: an engine waits for our end.
-    process.exit((await execute(args)) ?? 0);
+    process.exit((await execute(args, outcome)) ?? 0);
   } catch (error) {
     fail(error);
   }
 }
 
-async function execute(args: readonly string[]): Promise<number | undefined> {
+/** @param outcome gets the exit status that a failure has from then on */
+async function execute(
+  args: readonly string[],
+  outcome: { failure: number },
+): Promise<number | undefined> {
   // The scripts of `completion` call us like this.
   if (args[0] === COMPLETE) return (await import('./complete.ts')).printCompletion(args.slice(1));
   const { flags: global, rest } = explained('scow', () =>
@@ -42,6 +48,7 @@ async function execute(args: readonly string[]): Promise<number | undefined> {
   if (name === undefined || global.has('help')) return (await import('./usage.ts')).help(name);
   if (name === 'help' || name === 'h') return (await import('./usage.ts')).help(commandArgs[0]);
   const command = find(name);
+  outcome.failure = command.failure ?? 1;
   const { flags, rest: positionals } = explained(`scow ${name}`, () =>
     parseCommand(command, commandArgs),
   );

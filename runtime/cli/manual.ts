@@ -61,6 +61,21 @@ export const MANUAL: Readonly<Record<string, Manual>> = {
     ],
     examples: ['scow events --stats web'],
   },
+  exec: {
+    description: [
+      'The program runs beside the container’s own: in the same namespaces and cgroup, with the same environment, user, capabilities, limits and seccomp filter, as far as no flag says otherwise. The configuration is that which the container was created with. Everything behind the container’s ID is the program’s.',
+      '*--process* names a file that describes the whole process, in the form of *process* in *config.json*. What confines the container’s own process (capabilities, limits, labels, scheduling) stays as it is where the file is silent. Other flags are added to what the file says.',
+      '*--user* takes a number, or a name of the container’s own user database; a name brings its groups. Nothing but digits is a number.',
+      'A capability that *--cap* gives is not inheritable: a program of another user than root has it in its bounding set only, unless the container’s configuration makes it inheritable.',
+      'In a paused container *--ignore-paused* starts a program that begins when the container is resumed.',
+      'In the foreground scow stands in for the program, as *run* does, and ends with its status; with 255 when no program was executed.',
+    ],
+    examples: [
+      'scow exec -t web sh',
+      'scow exec --user www-data --env DEBUG=1 web /usr/sbin/check',
+      'scow exec --detach --pid-file pid --process process.json web',
+    ],
+  },
   features: {
     description: [
       'What is listed does not depend on this machine, but for the flags of seccomp that its kernel knows. The form is that of the runtime specification (features.md).',

@@ -20,6 +20,12 @@ export class Flags {
     return typeof value === 'string' && value !== '' ? value : undefined;
   }
 
+  /** The values of a flag that may be given more than once, in order. */
+  all(name: string): readonly string[] {
+    const values = this.#values[name];
+    return Array.isArray(values) ? values : [];
+  }
+
   /** The value of a flag that counts something. @throws Error when it is no number from 0 up */
   count(name: string): number {
     const text = this.text(name) ?? '0';
@@ -70,9 +76,9 @@ export function parse(
 }
 
 function optionsOf(flags: readonly Flag[]) {
-  const entries = flags.map(({ name, short, value }) => {
+  const entries = flags.map(({ name, short, value, repeatable: multiple = false }) => {
     const type = value === undefined ? ('boolean' as const) : ('string' as const);
-    return [name, short === undefined ? { type } : { type, short }] as const;
+    return [name, { type, multiple, ...(short === undefined ? {} : { short }) }] as const;
   });
   return Object.fromEntries(entries);
 }

@@ -1,3 +1,4 @@
+import { EXEC_FLAGS } from './exec-flags.ts';
 import type { Input } from './parse.ts';
 
 /** What a shell completes a word to, where its choices are not the table's. */
@@ -13,6 +14,8 @@ export interface Flag {
   /** The only values that are accepted. */
   readonly choices?: readonly string[];
   readonly default?: string;
+  /** It may be given more than once. */
+  readonly repeatable?: boolean;
   /** Accepted because engines send it, but not shown. */
   readonly hidden?: boolean;
   readonly completes?: Completed;
@@ -35,7 +38,7 @@ export interface CommandModule {
    * Does what the command is for.
    *
    * @returns the exit status when it is not 0
-   * @throws Error whose message is the line that the user sees; the exit status is 1 then
+   * @throws Error whose message is the line that the user sees
    */
   run(input: Input): number | undefined | Promise<number | undefined>;
 }
@@ -47,6 +50,8 @@ export interface Command {
   readonly flags: readonly Flag[];
   /** What follows the first positional argument is for another program, dashes and all. */
   readonly flagsFirst?: boolean;
+  /** The exit status when it fails; 1 if not given. */
+  readonly failure?: number;
   /** Loads the command's file: no command pays for what another needs. */
   readonly load: () => Promise<CommandModule>;
 }
@@ -222,6 +227,19 @@ export const COMMANDS: readonly Command[] = [
     load: () => import('./events.ts'),
   },
   {
+    name: 'exec',
+    about: 'execute a further program in a container',
+    positionals: [
+      CONTAINER,
+      { name: 'command', about: 'the program and its arguments', optional: true, many: true },
+    ],
+    flagsFirst: true,
+    // Unlike any that a program is likely to have.
+    failure: 255,
+    flags: EXEC_FLAGS,
+    load: () => import('./exec.ts'),
+  },
+  {
     name: 'features',
     about: 'print what scow can do as JSON',
     positionals: [],
@@ -375,4 +393,4 @@ export class UnknownCommand extends Error {
 }
 
 /** Commands of other runtimes that engines may call and scow does not have yet. */
-export const NOT_YET: readonly string[] = ['checkpoint', 'exec', 'restore'];
+export const NOT_YET: readonly string[] = ['checkpoint', 'restore'];

@@ -46,9 +46,10 @@ function describeFlags(flags: readonly Flag[]): Argv {
   return described;
 }
 
-function describeFlag({ short, value, about, choices, default: usual, hidden }: Flag): Options {
+function describeFlag(flag: Flag): Options {
+  const { short, value, about, choices, default: usual, repeatable, hidden } = flag;
   return {
-    describe: about,
+    describe: repeatable ? `${about}; may be repeated` : about,
     type: value === undefined ? 'boolean' : 'string',
     ...(short === undefined ? {} : { alias: short }),
     ...(choices === undefined ? {} : { choices }),

@@ -1,9 +1,8 @@
-import { closeSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { basename, dirname, join } from 'node:path';
+import { closeSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Hooks, RuntimeConfig } from '../../schemas/runtime-config.ts';
 import type { Cgroup } from '../cgroups/cgroup.ts';
 import { compile } from '../init/compile.ts';
-import { codeOf, reason } from '../linux/reason.ts';
 import { planContainer } from '../plan/container.ts';
 import type { Facts, PlanOptions, SeccompFilter } from '../plan/facts.ts';
 import { descriptorNumbers, type Plan } from '../plan/plan.ts';
@@ -19,17 +18,18 @@ import {
 import { readFacts } from './facts.ts';
 import type { CreateHooks } from './hooks/create.ts';
 import { checkHostNamespaces } from './host-namespaces.ts';
-import { InitProcess, KilledAtBirth, makeInitFiles } from './init-process.ts';
+import { makeInitFiles, stateFiles } from './init-files.ts';
+import { InitProcess, KilledAtBirth } from './init-process.ts';
 import { checkIntelRdt, findResctrl, joinGroups, makeGroups, removeGroups } from './intel-rdt.ts';
 import { checkLabels } from './labels.ts';
 import { debug } from './log.ts';
+import { removePidFile, writePidFile } from './pid-file.ts';
 import { thisProcess } from './process.ts';
 import { sendListener } from './seccomp/receiver.ts';
 import { type ContainerState, SPEC_VERSION, timestamp } from './state.ts';
 import { ContainerStore } from './store.ts';
 import { checkSupported } from './supported.ts';
-import { sendPidfd, sendTerminal } from './terminal/console-socket.ts';
-import { setWindowSize } from './terminal/size.ts';
+import { placeTerminal, sendPidfd } from './terminal/console-socket.ts';
 
 export interface CreateOptions {
   /** Directory of all containers' state. */
@@ -141,10 +141,10 @@ export async function create(options: CreateOptions, foreground: boolean): Promi
     const { pidFile, pidfdSocket } = options;
     if (pidFile !== undefined) {
       writePidFile(pidFile, init.id.pid);
-      undo.push(() => rmSync(pidFile, { force: true }));
+      undo.push(() => removePidFile(pidFile));
     }
     for (const socket of [pidfdSocket, config.annotations?.[PIDFD_RECEIVER]])
-      if (socket) sendPidfd(socket, init.pidfd);
+      if (socket) sendPidfd(socket, init.pidfd, 'init');
     update({ launchedBy: null });
     init.detach(config, (listener) =>
       sendListener(listener, { config, state, status: 'creating', pid: state.pid }),
@@ -213,17 +213,17 @@ function bear(
   update: (change: Partial<ContainerState>) => void,
   undo: (() => void)[],
 ): { init: InitProcess; master: number | undefined } {
-  const directory = new ContainerStore(options.root).directory(options.id);
+  const files = stateFiles(new ContainerStore(options.root).directory(options.id));
   const live = (chosen: Plan, birthplace?: Cgroup, join?: Cgroup) => {
     const program = compile(chosen.steps, descriptorNumbers(chosen));
     const given = hooks?.descriptors ?? {};
-    const init = InitProcess.start(chosen, program, directory, given, birthplace);
+    const init = InitProcess.start(chosen, program, files, given, birthplace);
     undo.push(() => init.kill());
     update(init.id);
     const master = init.serve({
       config,
       join,
-      takeTerminal: (fd) => placeTerminal(options, fd),
+      takeTerminal: (fd) => placeTerminal(fd, config.process?.consoleSize, options.consoleSocket),
       onFork: () => update(init.id),
       hooks,
     });
@@ -254,21 +254,8 @@ function outOfMemory(cause: Error): Error {
   );
 }
 
-/** Sizes the terminal and gives it to the console socket, if there is one. */
-function placeTerminal(
-  { config, consoleSocket }: CreateOptions,
-  master: number,
-): number | undefined {
-  const size = config.process?.consoleSize;
-  if (size !== undefined) setWindowSize(master, { rows: size.height, columns: size.width });
-  if (consoleSocket === undefined) return master;
-  sendTerminal(consoleSocket, master);
-  closeSync(master);
-  return undefined;
-}
-
 function firstState(
-  { config, id, bundle }: CreateOptions,
+  { config, id, bundle, noNewKeyring }: CreateOptions,
   { facts }: Prepared,
   cgroup: string | null,
 ): ContainerState {
@@ -285,6 +272,7 @@ function firstState(
     startTime: '0',
     ownPidNamespace: pid !== undefined && !pid.path,
     cgroup,
+    noNewKeyring,
     terminal: config.process?.terminal ?? false,
     program: config.process?.args?.[0] ?? '',
     ...(hasHooks(config.hooks) ? { hooks: config.hooks } : {}),
@@ -295,19 +283,6 @@ function firstState(
 /** Some engines write empty lists of hooks. */
 function hasHooks(hooks: Hooks | undefined): hooks is Hooks {
   return Object.values(hooks ?? {}).some((list) => list.length > 0);
-}
-
-/** A reader sees the whole PID or no file. */
-function writePidFile(file: string, pid: number): void {
-  const temporary = join(dirname(file), `.${basename(file)}.${process.pid}`);
-  try {
-    // Never through a link that somebody laid there.
-    writeFileSync(temporary, String(pid), { mode: 0o666, flag: 'wx' });
-    renameSync(temporary, file);
-  } catch (cause) {
-    if (codeOf(cause) !== 'EEXIST') rmSync(temporary, { force: true });
-    throw new Error(`cannot write the PID file ${file}: ${reason(cause)}`, { cause });
-  }
 }
 
 /** Undoing goes on whatever happens: the first error is the one to be told. */

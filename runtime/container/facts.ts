@@ -17,6 +17,7 @@ import { parentOf } from '../plan/devices.ts';
 import type { Caller, Destination, Facts } from '../plan/facts.ts';
 import { hasCreateContainerHooks } from '../plan/hooks.ts';
 import { callersNofile } from './limits.ts';
+import { ignoredSignals, readProcessFacts } from './process-facts.ts';
 import { findSources, warnOfRelative } from './sources.ts';
 
 const IDENTITY = /^\s*0\s+0\s+4294967295\s*$/;
@@ -36,18 +37,15 @@ export function readFacts(
 ): Facts {
   const rootfs = findRootfs(config, bundle);
   warnOfRelative(config);
-  const openFiles = callersNofile();
   return {
     privileged: maySeparateMounts(),
     nested: !IDENTITY.test(readFileSync('/proc/self/uid_map', 'latin1')),
-    ignoredSignals: ignoredSignals(),
-    lastCapability: Number(readFileSync('/proc/sys/kernel/cap_last_cap', 'latin1')),
+    ...readProcessFacts(),
     kcore: existsSync('/proc/kcore'),
     rootfs,
     destinations: findDestinations(config, rootfs),
     ...findSources(config, bundle, rootfs),
     ...(cgroup === undefined ? {} : { cgroup }),
-    ...(openFiles === undefined ? {} : { openFiles }),
     ...(hasCreateContainerHooks(config) ? { caller: readCaller() } : {}),
   };
 }
@@ -63,14 +61,6 @@ export function readCaller(): Caller {
     ...(openFiles === undefined ? {} : { openFiles }),
     ignoredSignals: ignoredSignals(status),
   };
-}
-
-/** The signals that this process ignores: SigIgn of proc(5), a set of bits. */
-function ignoredSignals(status = readFileSync('/proc/self/status', 'latin1')): number[] {
-  const set = BigInt(`0x${/^SigIgn:\s*([0-9a-f]+)$/m.exec(status)?.[1] ?? '0'}`);
-  return Array.from({ length: 64 }, (_, i) => i + 1).filter(
-    (signal) => (set >> BigInt(signal - 1)) & 1n,
-  );
 }
 
 function findRootfs(config: RuntimeConfig, bundle: string): string {

@@ -32,7 +32,7 @@ function programMissing(errno: number, { process }: Partial<RuntimeConfig>): str
     : ` in PATH (${places.map((p) => p.slice(0, -program.length - 1)).join(':')})`;
   const why =
     errnoName(errno) === 'EACCES'
-      ? 'it is there, but is no file that the user of the process may execute'
+      ? `${explainErrno(errno)}: it is there, but is no file that the user of the process may execute`
       : explainErrno(errno);
   return `cannot find the program ${JSON.stringify(program)}${where}: ${why}  [/process/args/0]`;
 }

@@ -1,11 +1,9 @@
-import { closeSync, openSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { closeSync, openSync } from 'node:fs';
 import type { RuntimeConfig } from '../../schemas/runtime-config.ts';
 import type { Cgroup } from '../cgroups/cgroup.ts';
 import { Conversation, type InitMessage } from '../init/conversation.ts';
 import { launch } from '../init/launch.ts';
-import { PROGRESS as PAGE } from '../init/protocol.ts';
-import { AT, O, POLL, S } from '../linux/constants.ts';
+import { O, POLL } from '../linux/constants.ts';
 import { explainErrno } from '../linux/errno.ts';
 import { reason } from '../linux/reason.ts';
 import { socketPair } from '../linux/socket.ts';
@@ -14,21 +12,19 @@ import type { DescriptorRequest, Plan } from '../plan/plan.ts';
 import { HOME, needsHome } from '../plan/program.ts';
 import { copyUp } from './copy-up.ts';
 import { describeDeath, describeFailure } from './failure.ts';
-import { homeOf } from './home.ts';
 import type { CreateHooks } from './hooks/create.ts';
 import { checkIdMaps, writeIdMaps } from './id-maps.ts';
+import type { InitFiles } from './init-files.ts';
 import { setLimits, setOomScore } from './limits.ts';
 import { mapMount, openMountSource } from './mount-source.ts';
 import { moveNetDevices } from './net-devices.ts';
 import { isAsleep, type ProcessId, startTimeOf } from './process.ts';
 import { resetAffinity, setScheduling } from './scheduling.ts';
-import { FIFO, PROGRESS, readProgress } from './state.ts';
-import { cannotKeep } from './store.ts';
 import { writeTimeOffsets } from './time-offsets.ts';
+import { homeOf } from './user-database.ts';
 import { waitFor } from './wait.ts';
 
 const SIGKILL = 9;
-const FIFO_MODE = 0o600;
 /** Milliseconds between looks at an init that can't speak. */
 const LOOK = 1;
 
@@ -51,19 +47,20 @@ export interface Subject {
 
 /** Init, from its birth to the moment when it needs scow no more. */
 export class InitProcess {
-  readonly #directory: string;
+  readonly #files: InitFiles;
   readonly #control: number;
   readonly #conversation: Conversation;
+  #talks = true;
   #pid: number;
   #pidfd: number;
 
   private constructor(
-    directory: string,
+    files: InitFiles,
     control: number,
     plan: Plan,
     born: { pid: number; pidfd: number },
   ) {
-    this.#directory = directory;
+    this.#files = files;
     this.#control = control;
     this.#conversation = new Conversation(control, plan.steps);
     this.#pid = born.pid;
@@ -73,7 +70,7 @@ export class InitProcess {
   /**
    * Launches init with the descriptors that its plan lists.
    *
-   * @param directory the container's state directory
+   * @param files the progress page, and what init waits at
    * @param given descriptors of the plan that are open already, by their names
    * @param cgroup the cgroup to be born in
    * @throws Error in one line; no process is left then
@@ -81,7 +78,7 @@ export class InitProcess {
   static start(
     plan: Plan,
     program: Uint8Array,
-    directory: string,
+    files: InitFiles,
     given: Readonly<Record<string, number>>,
     cgroup?: Cgroup,
   ): InitProcess {
@@ -91,7 +88,7 @@ export class InitProcess {
       const descriptors = plan.descriptors.map((request) => {
         if (request.source.kind === 'control') return theirs;
         if (request.source.kind === 'given') return given[request.name] as number;
-        const fd = openDescriptor(request, directory);
+        const fd = openDescriptor(request, files);
         opened.push(fd);
         return fd;
       });
@@ -106,7 +103,7 @@ export class InitProcess {
         namespaces: cloneFlags,
         cgroup: birthplace,
       });
-      return new InitProcess(directory, own, plan, born);
+      return new InitProcess(files, own, plan, born);
     } catch (error) {
       closeSync(own);
       throw error;
@@ -185,7 +182,7 @@ export class InitProcess {
   }
 
   /**
-   * Lets init wait for the start on its own.
+   * Lets init wait without scow until it is to become the program.
    *
    * @param takeListener takes the descriptor of a seccomp filter that notifies, if there is one
    * @throws Error in one line when it is dead
@@ -193,7 +190,7 @@ export class InitProcess {
   detach(config: RuntimeConfig, takeListener: (listener: number) => void): void {
     if (!this.#conversation.answer()) throw this.#death(config);
     if (this.#conversation.has('tell')) this.#awaitFilter(config, takeListener);
-    closeSync(this.#control);
+    this.#hangUp();
   }
 
   /**
@@ -204,7 +201,7 @@ export class InitProcess {
     const last = this.#conversation.lastCall('read');
     let loaded = false;
     while (waitFor(this.#control, POLL.IN, LOOK) === 0) {
-      const { step = 0, told } = readProgress(this.#directory) ?? {};
+      const { step = 0, told } = this.#files.progress() ?? {};
       if (told !== undefined && !loaded) {
         loaded = true;
         if (told >= 0) this.#fetch(told, takeListener);
@@ -230,9 +227,14 @@ export class InitProcess {
     }
   }
 
+  #hangUp(): void {
+    if (this.#talks) closeSync(this.#control);
+    this.#talks = false;
+  }
+
   /** Ends init, and waits until it is gone. */
   kill(): void {
-    closeSync(this.#control);
+    this.#hangUp();
     // Both fail when init ended by itself and was waited for.
     trySyscall('pidfd_send_signal', this.#pidfd, SIGKILL, 0, 0);
     trySyscall('wait4', this.#pid, 0, 0, 0);
@@ -299,7 +301,7 @@ export class InitProcess {
   }
 
   #death(config: RuntimeConfig): Error {
-    const progress = readProgress(this.#directory);
+    const progress = this.#files.progress();
     const at = progress === undefined || progress.step === 0 ? undefined : progress.step;
     const status = this.#reap();
     const step = at === undefined ? undefined : this.#conversation.step(at);
@@ -315,23 +317,8 @@ export class InitProcess {
 
 const NO_PROCESS = { user: { uid: 0, gid: 0 }, cwd: '/' } as const;
 
-/**
- * Makes the FIFO that init waits at, and the page in which it keeps its place.
- *
- * @param directory the container's state directory
- */
-export function makeInitFiles(directory: string): void {
-  try {
-    syscall('mknodat', AT.FDCWD, join(directory, FIFO), S.IFIFO | FIFO_MODE, 0);
-    writeFileSync(join(directory, PROGRESS), Buffer.alloc(PAGE.size), { mode: FIFO_MODE });
-  } catch (cause) {
-    throw cannotKeep(directory, cause);
-  }
-}
-
-function openDescriptor({ name, source, pointer }: DescriptorRequest, directory: string): number {
-  if (source.kind === 'fifo') return openSync(join(directory, FIFO), O.RDWR | O.CLOEXEC);
-  if (source.kind === 'progress') return openSync(join(directory, PROGRESS), O.RDWR | O.CLOEXEC);
+function openDescriptor({ name, source, pointer }: DescriptorRequest, files: InitFiles): number {
+  if (source.kind === 'fifo' || source.kind === 'progress') return files.open(source.kind);
   if (source.kind === 'control' || source.kind === 'given')
     throw new Error(`the descriptor ${name} is not opened by name`);
   if (source.kind === 'tree') return openMountSource(source, pointer);

@@ -62,7 +62,7 @@ export function isAlive(id: ProcessId): boolean {
  *
  * @returns what `use` returned, or undefined when the process is gone
  */
-function withPidfd<T>(id: ProcessId, use: (pidfd: number) => T): T | undefined {
+export function withPidfd<T>(id: ProcessId, use: (pidfd: number) => T): T | undefined {
   if (id.pid <= 0) return undefined;
   const pidfd = trySyscall('pidfd_open', id.pid, 0);
   // EINVAL: the PID is now that of a thread.

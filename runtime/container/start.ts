@@ -2,6 +2,7 @@ import { closeSync, openSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { O, TIO } from '../linux/constants.ts';
 import { syscall } from '../linux/syscall.ts';
+import { GO } from '../plan/program.ts';
 import { describeExecFailure } from './failure.ts';
 import { debug } from './log.ts';
 import type { NotifySocket } from './notify/socket.ts';
@@ -107,7 +108,7 @@ function releaseInit({ id, program }: ContainerState, directory: string): void {
     throw new Error(`cannot start a container that has stopped: ${JSON.stringify(id)}`, { cause });
   }
   try {
-    writeSync(fifo, '\0');
+    writeSync(fifo, Uint8Array.of(GO));
     debug(`container ${id}: init was told to go on`);
     // The exec closes init's end, and so does its death: no reader is left, which is POLLERR.
     waitFor(fifo, 0, Infinity);

@@ -34,6 +34,8 @@ export interface ContainerState {
   /** Absolute path of the container's own cgroup, or null when it has none. */
   readonly cgroup: string | null;
   readonly intelRdt?: ResctrlGroups;
+  /** Its processes keep the session keyring of who starts them. */
+  readonly noNewKeyring: boolean;
   readonly terminal: boolean;
   /** The program, for messages about it. */
   readonly program: string;
@@ -111,6 +113,11 @@ export function readProgress(directory: string): Progress | undefined {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
     throw error;
   }
+  return parseProgress(page);
+}
+
+/** The page as {@link readProgress} has it; undefined when it is none. */
+export function parseProgress(page: Buffer): Progress | undefined {
   if (page.byteLength < 8) return undefined;
   return {
     step: page.readUInt32LE(PAGE.step),

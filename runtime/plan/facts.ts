@@ -83,3 +83,15 @@ export interface PlanOptions {
   /** The program dies with scow: it runs in the foreground. */
   readonly foreground: boolean;
 }
+
+/** What any process of a container depends on. */
+export type ProcessFacts = Pick<
+  Facts,
+  'ignoredSignals' | 'lastCapability' | 'openFiles' | 'seccomp'
+>;
+
+/** What the command line decides for any process of a container. */
+export type ProcessOptions = Pick<
+  PlanOptions,
+  'id' | 'preserveFds' | 'preserved' | 'noNewKeyring' | 'foreground'
+>;

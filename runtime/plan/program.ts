@@ -1,6 +1,6 @@
 import type { Process } from '../../schemas/runtime-config.ts';
 import { AT, CLOSE_RANGE_CLOEXEC, PR, S } from '../linux/constants.ts';
-import type { Facts, PlanOptions } from './facts.ts';
+import type { ProcessFacts, ProcessOptions } from './facts.ts';
 import { loadFilter } from './seccomp.ts';
 import {
   call,
@@ -20,6 +20,8 @@ const STATUS = place('program statx', 256);
 const STATX_MODE = 28;
 const STATX_BASIC_STATS = 0x7ff;
 const BYTE = place('byte', 8);
+/** What is written to the FIFO or pipe that init waits at. */
+export const GO = 1;
 const SIG_SETMASK = 2;
 const NO_SIGNALS = place('no signals', 8);
 const SIGKILL = 9;
@@ -95,7 +97,11 @@ export function checkDirectory(process: Process): Step[] {
 }
 
 /** What the program inherits besides its credentials. */
-export function processAttributes(process: Process, facts: Facts, options: PlanOptions): Step[] {
+export function processAttributes(
+  process: Process,
+  facts: ProcessFacts,
+  options: ProcessOptions,
+): Step[] {
   const umask = process.user.umask ?? DEFAULT_UMASK;
   const steps: Step[] = [
     call('umask', [{ flags: umask, text: `0${umask.toString(8)}` }], {
@@ -116,7 +122,7 @@ export function processAttributes(process: Process, facts: Facts, options: PlanO
 }
 
 /** The configuration's RLIMIT_NOFILE, or the caller's. Init itself may have needed more. */
-function openFiles({ rlimits = [] }: Process, facts: Facts): Step[] {
+function openFiles({ rlimits = [] }: Process, facts: ProcessFacts): Step[] {
   const index = rlimits.findIndex(({ type }) => type === 'RLIMIT_NOFILE');
   const limit = rlimits[index] ?? facts.openFiles;
   if (limit === undefined) return [];
@@ -208,9 +214,18 @@ function executable(path: string, origin: Origin): Step[] {
   ];
 }
 
-/** Waits for `scow start`, and becomes the program. */
-export function startProgram(process: Process, facts: Facts, options: PlanOptions): Step[] {
-  const origin = { pointer: '', why: 'wait for scow start' };
+/**
+ * Waits for a byte in the FIFO or pipe `fifo`, and becomes the program.
+ *
+ * @param why what init waits for then
+ */
+export function startProgram(
+  process: Process,
+  facts: ProcessFacts,
+  options: ProcessOptions,
+  why: string,
+): Step[] {
+  const origin = { pointer: '', why };
   return [
     ...closeAllBut(options.preserved),
     call('rt_sigprocmask', [SIG_SETMASK, NO_SIGNALS, 0, 8], {
@@ -220,6 +235,8 @@ export function startProgram(process: Process, facts: Facts, options: PlanOption
     { kind: 'report', point: 'ready', answer: {}, ...origin },
     ...loadFilter(process, facts, options),
     call('read', [inherited('fifo'), BYTE, 1], { ...origin, retry: ['EINTR'] }),
+    // Nothing was read: whoever should have written it is gone.
+    { kind: 'check', at: BYTE, offset: 0, width: 1, equals: GO, errno: 'ECANCELED', ...origin },
     call('execve', [result('program'), argv(process), environment(process)], {
       pointer: '/process/args',
       why: `execute ${process.args?.[0]}`,

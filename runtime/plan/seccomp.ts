@@ -1,7 +1,7 @@
 import type { Process } from '../../schemas/runtime-config.ts';
 import { PR, SECCOMP } from '../linux/constants.ts';
 import { giveUpAdmin } from './credentials.ts';
-import type { Facts, PlanOptions } from './facts.ts';
+import type { ProcessFacts, ProcessOptions } from './facts.ts';
 import { call, flags, type Origin, result, type Step, struct } from './step.ts';
 
 /** Bytes of a `struct sock_filter`. */
@@ -16,7 +16,7 @@ const NO_LISTENER = -1;
  * From here on any call may be forbidden, so there are as few as can be, and scow learns what it
  * must know from the progress page.
  */
-export function loadFilter(process: Process, facts: Facts, options: PlanOptions): Step[] {
+export function loadFilter(process: Process, facts: ProcessFacts, options: ProcessOptions): Step[] {
   const { seccomp } = facts;
   if (seccomp === undefined) return [];
   const { program, listens } = seccomp;
@@ -44,7 +44,7 @@ export function loadFilter(process: Process, facts: Facts, options: PlanOptions)
  * too. So it keeps nothing that is worth a look: of its own descriptors only the first three, which
  * are the talk with scow, the progress page and what it waits at.
  */
-function showInit({ preserveFds, preserved }: PlanOptions): Step[] {
+function showInit({ preserveFds, preserved }: ProcessOptions): Step[] {
   const origin: Origin = { pointer: '/linux/seccomp', why: 'let scow take the seccomp listener' };
   const own = FIRST_DESCRIPTOR + preserveFds;
   const kept = [...preserved, own, own + 1, own + 2];

@@ -1,6 +1,6 @@
 import type { Process } from '../../schemas/runtime-config.ts';
 import { MAGIC, O, S, TIO } from '../linux/constants.ts';
-import { call, flags, type Origin, place, result, type Step, struct } from './step.ts';
+import { call, flags, place, result, type Step, struct } from './step.ts';
 import { attach, cloneTree, openInRoot, openTarget } from './targets.ts';
 
 const FILESYSTEM = place('statfs', 120);
@@ -14,8 +14,8 @@ const TERMINAL = result('terminal');
 export const MASTER = result('master');
 
 /**
- * Opens a terminal in the container's devpts and puts it on /dev/console. The slave is had
- * from the master itself (TIOCGPTPEER, ioctl_tty(2)): no path leads to it.
+ * Opens a terminal in the container's devpts. The slave is had from the master itself
+ * (TIOCGPTPEER, ioctl_tty(2)): no path leads to it.
  */
 export function openTerminal(process: Process): Step[] {
   if (!process.terminal) return [];
@@ -56,11 +56,13 @@ export function openTerminal(process: Process): Step[] {
       pointer: '/process/user/uid',
       why: 'give the terminal to the user of the process',
     }),
-    ...mountConsole({ pointer: '/process/terminal', why: 'put the terminal on /dev/console' }),
   ];
 }
 
-function mountConsole(origin: Origin): Step[] {
+/** Puts the terminal on /dev/console. */
+export function mountConsole(process: Process): Step[] {
+  if (!process.terminal) return [];
+  const origin = { pointer: '/process/terminal', why: 'put the terminal on /dev/console' };
   return [
     cloneTree(TERMINAL, '', false, { ...origin, result: 'console' }),
     openTarget({ path: '/dev/console', resolved: '/dev/console', type: 'file' }, 'target', origin),

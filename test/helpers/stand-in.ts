@@ -43,6 +43,7 @@ export async function standIn(
     startTime: startTimeOf(pid) ?? '',
     ownPidNamespace: true,
     cgroup: null,
+    noNewKeyring: false,
     terminal: false,
     program: 'sh',
     launchedBy: null,

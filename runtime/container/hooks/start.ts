@@ -8,8 +8,8 @@ import { planStartHook } from '../../plan/hooks.ts';
 import { PROC } from '../../plan/labels.ts';
 import { needsHome, variables } from '../../plan/program.ts';
 import { readCaller } from '../facts.ts';
-import { homeOf } from '../home.ts';
 import type { ContainerState } from '../state.ts';
+import { homeOf } from '../user-database.ts';
 import { pidInContainer, runHooks } from './run.ts';
 
 /** Their names below /proc/PID/ns, namespaces(7). */

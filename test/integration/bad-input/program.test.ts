@@ -10,7 +10,8 @@ import { ENGINES, failureOf, whole } from './failing.ts';
 afterEach(cleanUp);
 
 const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
-const DENIED = 'it is there, but is no file that the user of the process may execute';
+const DENIED =
+  'permission denied (EACCES): it is there, but is no file that the user of the process may execute';
 
 function bundleWith(args: readonly string[], files: (bin: string) => void): string {
   const bundle = bundleOf(

@@ -168,7 +168,8 @@ describe.each(ENGINES)('the process under %s', (engine) => {
         bundleWith(99),
         bundleWith(7, ['HOME=/set']),
         bundleWith(7, ['HOME=/set', 'HOME=']),
-      ].map((bundle) => runBundle(runtime, bundle).stdout);
+        // runc 1.1 would give /dev/null to the user.
+      ].map((bundle) => runBundle(runtime, bundle, { input: '' }).stdout);
     expect(homes(engine)).toEqual(['/root\n', '/home/u\n', '/\n', '/set\n', '/home/u\n']);
     expect(homes('runc')).toEqual(homes(engine));
   });

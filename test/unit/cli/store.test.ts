@@ -26,6 +26,7 @@ function stateOf(id: string): ContainerState {
     startTime: '0',
     ownPidNamespace: true,
     cgroup: null,
+    noNewKeyring: false,
     terminal: false,
     program: 'sh',
     launchedBy: thisProcess(),

@@ -139,7 +139,7 @@ describe('the program is not there', () => {
 
   test('or it may not be executed', () => {
     expect(missing(['/etc/passwd'], [], EACCES)).toMatch(
-      /^cannot find the program "\/etc\/passwd": it is there, but .*the user of the process may.* {2}\[\/process\/args\/0\]$/,
+      /^cannot find the program "\/etc\/passwd": permission denied \(EACCES\): it is there, but .*the user of the process may.* {2}\[\/process\/args\/0\]$/,
     );
   });
 

@@ -44,7 +44,7 @@ const CONCERNS: readonly (readonly [concern: string, belongs: (step: Step) => bo
   ['descriptors', (step) => isCall(step, 'close_range')],
   ['signal mask', (step) => isCall(step, 'rt_sigprocmask')],
   ['ready', (step) => step.kind === 'report' && step.point === 'ready'],
-  ['FIFO', (step) => isCall(step, 'read')],
+  ['FIFO', ({ why }) => why === 'wait for scow start'],
   ['exec', (step) => isCall(step, 'execve')],
 ];
 
@@ -164,9 +164,10 @@ describe('the order of init', () => {
   });
 
   test('nothing is left between the exec FIFO and the program', () => {
-    const last = planOf(defaultConfig()).steps.slice(-2).map(show);
+    const last = planOf(defaultConfig()).steps.slice(-3).map(show);
     expect(last[0]).toBe('read(<fifo>, &byte, 1)');
-    expect(last[1]).toMatch(/^execve\(program, \{"sh", 0\}, /);
+    expect(last[1]).toBe('check byte or ECANCELED');
+    expect(last[2]).toMatch(/^execve\(program, \{"sh", 0\}, /);
   });
 });
 

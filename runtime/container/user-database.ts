@@ -2,6 +2,7 @@ import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { MAGIC, O, RESOLVE } from '../linux/constants.ts';
 import { openat2 } from '../linux/openat2.ts';
 import { readWord, syscall } from '../linux/syscall.ts';
+import { type Account, type Group, parseGroup, parsePasswd } from '../linux/user-database.ts';
 
 /** Bytes of a user database that are read; real ones have a few thousand. */
 const MOST_BYTES = 1 << 20;
@@ -19,11 +20,17 @@ const KERNEL_FILESYSTEMS: ReadonlySet<number> = new Set([
  * @returns the directory; `/` when the file or the user is not there
  */
 export function homeOf(uid: number, root: number): string {
-  for (const line of readPasswd(root).split('\n')) {
-    const [, , number, , , home] = line.split(':');
-    if (number === String(uid)) return home || DEFAULT;
-  }
-  return DEFAULT;
+  return readAccounts(root).find((account) => account.uid === uid)?.home || DEFAULT;
+}
+
+/** The accounts of the container's /etc/passwd. @param root descriptor of its root directory */
+export function readAccounts(root: number): Account[] {
+  return parsePasswd(readDatabase(root, 'etc/passwd'));
+}
+
+/** The groups of the container's /etc/group. @param root descriptor of its root directory */
+export function readGroups(root: number): Group[] {
+  return parseGroup(readDatabase(root, 'etc/group'));
 }
 
 /**
@@ -31,10 +38,10 @@ export function homeOf(uid: number, root: number): string {
  * looked at before it is opened, for opening a device can do harm, and so can reading a file of
  * the kernel's.
  */
-function readPasswd(root: number): string {
+function readDatabase(root: number, path: string): string {
   let found: number;
   try {
-    found = openat2(root, 'etc/passwd', O.PATH, RESOLVE.IN_ROOT | RESOLVE.NO_MAGICLINKS);
+    found = openat2(root, path, O.PATH, RESOLVE.IN_ROOT | RESOLVE.NO_MAGICLINKS);
   } catch {
     return '';
   }

@@ -1,0 +1,37 @@
+import { statSync } from 'node:fs';
+import type { NamespaceType } from '../../schemas/runtime-config.ts';
+import { codeOf, reason } from '../linux/reason.ts';
+
+/** Namespaces by their names below /proc/PID/ns, namespaces(7). */
+const FILES: readonly (readonly [NamespaceType, string])[] = [
+  ['user', 'user'],
+  ['mount', 'mnt'],
+  ['uts', 'uts'],
+  ['ipc', 'ipc'],
+  ['pid', 'pid'],
+  ['cgroup', 'cgroup'],
+  ['network', 'net'],
+  ['time', 'time'],
+];
+
+/**
+ * The namespaces that a process does not share with this one.
+ *
+ * @throws Error in one line when this process may not know
+ */
+export function namespacesApart(pid: number): NamespaceType[] {
+  return FILES.filter(([, file]) => isApart(pid, file)).map(([type]) => type);
+}
+
+function isApart(pid: number, file: string): boolean {
+  const own = statSync(`/proc/self/ns/${file}`, { throwIfNoEntry: false });
+  // The kernel has no namespaces of this type.
+  if (own === undefined) return false;
+  try {
+    return statSync(`/proc/${pid}/ns/${file}`).ino !== own.ino;
+  } catch (cause) {
+    const hint =
+      codeOf(cause) === 'EACCES' ? ': before its start only root may enter such a container' : '';
+    throw new Error(`cannot find the container's namespaces: ${reason(cause)}${hint}`, { cause });
+  }
+}

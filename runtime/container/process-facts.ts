@@ -1,0 +1,21 @@
+import { readFileSync } from 'node:fs';
+import type { ProcessFacts } from '../plan/facts.ts';
+import { callersNofile } from './limits.ts';
+
+/** Reads all that planning any process of a container needs to know of the host. */
+export function readProcessFacts(): ProcessFacts {
+  const openFiles = callersNofile();
+  return {
+    ignoredSignals: ignoredSignals(),
+    lastCapability: Number(readFileSync('/proc/sys/kernel/cap_last_cap', 'latin1')),
+    ...(openFiles === undefined ? {} : { openFiles }),
+  };
+}
+
+/** The signals that this process ignores: SigIgn of proc(5), a set of bits. */
+export function ignoredSignals(status = readFileSync('/proc/self/status', 'latin1')): number[] {
+  const set = BigInt(`0x${/^SigIgn:\s*([0-9a-f]+)$/m.exec(status)?.[1] ?? '0'}`);
+  return Array.from({ length: 64 }, (_, i) => i + 1).filter(
+    (signal) => (set >> BigInt(signal - 1)) & 1n,
+  );
+}

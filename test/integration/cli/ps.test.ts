@@ -55,9 +55,10 @@ describe.each(ENGINES)('under %s', (engine) => {
   it('shows the processes of a container as ps(1) shows them', async () => {
     const id = await runs(THREE, 3);
     const pids = groupOf(id).processes({ recursive: true });
-    const commands = pids.map((pid) =>
-      readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0').join(' ').trim(),
-    );
+    const commandOf = (pid: number) =>
+      readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0').join(' ').trim();
+    await eventually(() => pids.every((pid) => commandOf(pid).startsWith('sleep ')));
+    const commands = pids.map(commandOf);
     expect(JSON.parse(output('ps', '--format', 'json', id))).toEqual(pids);
     const [head, ...lines] = output('ps', id).trimEnd().split('\n');
     expect(head).toMatch(/^UID +PID +PPID +C STIME TTY +TIME CMD$/);

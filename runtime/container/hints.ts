@@ -21,6 +21,26 @@ const MAPS =
 
 const HINTS: readonly Hint[] = [
   {
+    pointer: /^\/hooks\/startContainer\/\d+\/path$/,
+    errno: 'ENOENT',
+    text: 'it, or the interpreter that it names, is not in the container, whose program it is to be',
+  },
+  {
+    pointer: /^\/hooks\/\w+\/\d+\/path$/,
+    errno: 'ENOENT',
+    text: 'it, or the interpreter that it names, is not on the host, whose program it is to be',
+  },
+  {
+    pointer: /^\/hooks\/\w+\/\d+\/path$/,
+    errno: 'EACCES',
+    text: 'it is no file that may be executed there',
+  },
+  {
+    pointer: /^\/hooks\/\w+\/\d+\/path$/,
+    errno: 'ENOEXEC',
+    text: 'it is neither a program for this machine nor a script that begins with «#!»',
+  },
+  {
     pointer: /^\/mounts\/\d+\/type$/,
     errno: 'ENODEV',
     text: 'the kernel has no filesystem of this name (/proc/filesystems lists them), or its module is not loaded',

@@ -98,9 +98,14 @@ export function planHook(
   caller: Caller,
 ): Plan {
   const pointer = `/hooks/${name}/${index}`;
-  const enter = [
-    call('chdir', [directory], { pointer, why: `change to the bundle's directory ${directory}` }),
-  ];
+  const origin = { pointer, why: `change to the bundle's directory ${directory}` };
+  const enter: Step = {
+    kind: 'first',
+    // What a poststop hook cleans up is there even when the bundle is gone.
+    of: [[call('chdir', [directory], origin)], [call('chdir', ['/'], origin)]],
+    on: ['ENOENT'],
+    ...origin,
+  };
   return {
     cloneFlags: 0,
     firstDescriptor: FIRST_DESCRIPTOR,
@@ -112,7 +117,7 @@ export function planHook(
     ],
     steps: [
       ...defaultSignals(caller.ignoredSignals),
-      ...becomeHook({ hook, pointer, enter, environment: caller.environment }, caller),
+      ...becomeHook({ hook, pointer, enter: [enter], environment: caller.environment }, caller),
     ],
   };
 }

@@ -108,6 +108,26 @@ describe.each(ENGINES)('scow (%s) killed in the midst of', (engine) => {
     );
   }, 60_000);
 
+  test('run --detach with hooks of all kinds', async () => {
+    await killAll(
+      (bundle, id) => ['run', '--detach', '-b', bundle, id],
+      () => {},
+      async (bundle, id) => {
+        const status = await isTrue(id, bundle, ['none', 'stopped', 'created', 'running']);
+        if (status === 'created') call('start', id);
+      },
+      (config) => {
+        SLEEP(config);
+        const hooks = [{ path: '/bin/true' }];
+        const [prestart, createRuntime, createContainer] = [hooks, hooks, hooks];
+        const inside = [{ path: '/bin/busybox', args: ['true'] }];
+        const [startContainer, poststart, poststop] = [inside, hooks, hooks];
+        const ofCreate = { prestart, createRuntime, createContainer };
+        config.hooks = { ...ofCreate, startContainer, poststart, poststop };
+      },
+    );
+  }, 60_000);
+
   test('start', async () => {
     await killAll(
       (_, id) => ['start', id],

@@ -24,6 +24,7 @@ export function findSources(
   for (const [i, mount] of (config.mounts ?? []).entries()) {
     const parsed = parseMountOptions(mount, `/mounts/${i}`);
     if (!parsed.bind || parsed.remount) continue;
+    warnOfValues(mount, parsed);
     const path = absolute(sourceOf(mount, i), bundle);
     const inside = insideContainer(config, i, rootfs, bundle) !== undefined;
     const found = look(mount, i, path, parsed, inside);
@@ -34,6 +35,12 @@ export function findSources(
     if (inUser && unlocked(parsed.own).length > 0) lockedAttributes.set(path, attributesAt(path));
   }
   return { sources, symlinks, lockedAttributes };
+}
+
+function warnOfValues({ destination }: Mount, { parameters }: MountOptions): void {
+  for (const { key, value, pointer } of parameters)
+    if (value !== undefined)
+      warn(`mount on ${destination}: a bind mount has no ${key} of its own  [${pointer}]`);
 }
 
 /** config.md: a relative destination is deprecated, and taken from the root. */

@@ -194,7 +194,7 @@ export function parseMountOptions(mount: Mount, pointer: string): MountOptions {
     else if (!NOTHING.has(option)) parameters.push({ ...parameter(option), pointer: at });
   }
   const bind = kind.has('bind');
-  if (bind) refuseParameters(parameters, mount);
+  if (bind) refuseWords(parameters, mount);
   return {
     bind,
     recursiveBind,
@@ -240,9 +240,12 @@ function parameter(option: string): { key: string; value?: string } {
   return { key, value: LABELS.has(key) ? value.replace(/^"(.*)"$/, '$1') : value };
 }
 
-/** A bind mount has no filesystem of its own that could take a parameter. */
-function refuseParameters(parameters: readonly Parameter[], mount: Mount): void {
-  const wrong = parameters.find(({ key }) => !SUPERBLOCK.has(key));
+/**
+ * A bind mount has no filesystem of its own that could take a parameter. One with a value has no
+ * effect, as under mount(2); a bare word is rather a misspelt attribute, such as `noexec`.
+ */
+function refuseWords(parameters: readonly Parameter[], mount: Mount): void {
+  const wrong = parameters.find(({ key, value }) => value === undefined && !SUPERBLOCK.has(key));
   if (wrong === undefined) return;
   const near = nearOption(wrong.key);
   throw new Error(

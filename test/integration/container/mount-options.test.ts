@@ -117,6 +117,20 @@ describe.each(ENGINES)('mount options under %s', (engine) => {
     expect(optionsUnder(engine, OWN_BINDS)).toEqual(Object.fromEntries(OWN_BINDS));
   });
 
+  it('with values change nothing of a bind mount, with a warning', () => {
+    const options = ['bind', 'mode=700', 'size=1k', 'noexec'];
+    const edit = both(
+      mounting({ destination: '/tmp', type: 'bind', source: 'rootfs/etc', options }),
+      shell("stat -c %a /tmp; grep -o ' /tmp [^ ]*' /proc/self/mountinfo"),
+    );
+    const { status, stdout, stderr } = runBundle(engine, bundleOf(edit));
+    expect({ status, stdout }).toEqual({ status: 0, stdout: '755\n /tmp rw,noexec,relatime\n' });
+    expect(stderr).toBe(
+      'scow: warning: mount on /tmp: a bind mount has no mode of its own  [/mounts/7/options/1]\n' +
+        'scow: warning: mount on /tmp: a bind mount has no size of its own  [/mounts/7/options/2]\n',
+    );
+  });
+
   it('of filesystems', () => {
     const mounts = FILESYSTEMS.map(([options], i) => ({
       destination: `/m${i}`,

@@ -60,7 +60,7 @@ export function planContainer(config: RuntimeConfig, facts: Facts, options: Plan
     ...useTerminal(process),
     ...ownStreams(process),
     ...becomeProcess(config, process, facts, options),
-    ...admitHooks(config, facts, firstDescriptor + OWN_DESCRIPTORS.length),
+    ...admitHooks(config, facts, options),
     ...startProgram(process, facts, options, 'wait for scow start'),
   ];
   return {

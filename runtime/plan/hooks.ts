@@ -7,10 +7,11 @@ import type {
 } from '../../schemas/runtime-config.ts';
 import { CLONE, CLOSE_RANGE_CLOEXEC, PR } from '../linux/constants.ts';
 import { credentials } from './credentials.ts';
-import type { Caller, Facts } from './facts.ts';
+import type { Caller, Facts, ProcessOptions } from './facts.ts';
 import { apparmorProfile, labelDescriptors, selinuxLabel } from './labels.ts';
 import { NAMESPACE_FLAGS } from './namespaces.ts';
 import type { DescriptorRequest, Plan } from './plan.ts';
+import { showInit } from './show.ts';
 import { call, flags, inherited, type Origin, place, pointers, type Step, struct } from './step.ts';
 import { ROOT } from './targets.ts';
 
@@ -125,20 +126,14 @@ export function planHook(
 /**
  * An ordinary user may not enter the namespaces of a process that can't be dumped (ptrace(2)), but
  * must for startContainer hooks: init shows itself, with nothing left to be found in it.
- *
- * @param surplus the first descriptor that init needs no more
  */
 export function admitHooks(
   { hooks }: RuntimeConfig,
   { privileged }: Facts,
-  surplus: number,
+  options: ProcessOptions,
 ): Step[] {
   if (privileged || !hooks?.startContainer?.length) return [];
-  const origin = { pointer: '/hooks/startContainer', why: 'let the hooks in' };
-  return [
-    call('close_range', [surplus, 2 ** 32 - 1, 0], origin),
-    call('prctl', [flags('PR', PR, 'SET_DUMPABLE'), 1, 0, 0, 0], origin),
-  ];
+  return showInit(options, { pointer: '/hooks/startContainer', why: 'let the hooks in' });
 }
 
 /** What a hook of `start` depends on besides itself. */

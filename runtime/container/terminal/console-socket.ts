@@ -75,7 +75,7 @@ export function whyUnreachable(socketPath: string, cause: unknown): string {
   if (!(cause instanceof SyscallError)) return String(cause);
   switch (cause.code) {
     case 'ENOENT':
-      return 'no such file: its owner must make it and listen before scow is called';
+      return 'no such file: its owner must make it and listen before the container is created';
     case 'ECONNREFUSED':
       return statSync(socketPath, { throwIfNoEntry: false })?.isSocket() === true
         ? 'nobody listens on it'

@@ -77,7 +77,7 @@ describe('one line says why nobody takes the terminal', () => {
   test('no such file', () => {
     expect(refusal(join(folder, 'none'))).toThrow(
       `cannot send the terminal to console socket ${folder}/none: no such file: ` +
-        'its owner must make it and listen before scow is called',
+        'its owner must make it and listen before the container is created',
     );
   });
 

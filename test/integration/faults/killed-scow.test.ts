@@ -140,6 +140,22 @@ describe.each(ENGINES)('scow (%s) killed in the midst of', (engine) => {
     );
   }, 60_000);
 
+  test.each([[[]], [['--detach']]])(
+    'exec %j',
+    async (flags) => {
+      await killAll(
+        (_, id) => ['exec', ...flags, id, 'true'],
+        (bundle, id) => call('run', '--detach', '-b', bundle, id),
+        async (bundle, id) => {
+          await isTrue(id, bundle, ['running']);
+          // What was not the program yet ends by itself, and the program does too.
+          await eventually(() => traces(id, bundle).processes.length === 1);
+        },
+      );
+    },
+    60_000,
+  );
+
   test('delete by force', async () => {
     await killAll(
       (_, id) => ['delete', '--force', id],

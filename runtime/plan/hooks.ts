@@ -5,11 +5,11 @@ import type {
   Process,
   RuntimeConfig,
 } from '../../schemas/runtime-config.ts';
-import { CLONE, CLOSE_RANGE_CLOEXEC, PR } from '../linux/constants.ts';
+import { CLOSE_RANGE_CLOEXEC, PR } from '../linux/constants.ts';
 import { credentials } from './credentials.ts';
+import { ENTER_DESCRIPTORS, enterContainer } from './enter.ts';
 import type { Caller, Facts, ProcessOptions } from './facts.ts';
 import { apparmorProfile, labelDescriptors, selinuxLabel } from './labels.ts';
-import { NAMESPACE_FLAGS } from './namespaces.ts';
 import type { DescriptorRequest, Plan } from './plan.ts';
 import { showInit } from './show.ts';
 import { call, flags, inherited, type Origin, place, pointers, type Step, struct } from './step.ts';
@@ -160,7 +160,6 @@ export interface StartHookOptions {
 export function planStartHook(hook: Hook, index: number, options: StartHookOptions): Plan {
   const { config, joined, environment, lastCapability, caller } = options;
   const pointer = `/hooks/startContainer/${index}`;
-  const origin = { pointer, why: "enter the container's namespaces" };
   const bounding = config.process?.capabilities?.bounding ?? [];
   const root: Process = {
     ...config.process,
@@ -168,7 +167,7 @@ export function planStartHook(hook: Hook, index: number, options: StartHookOptio
     user: { uid: 0, gid: 0 },
     capabilities: { bounding, permitted: bounding, effective: bounding },
   };
-  const enter = [call('chdir', ['/'], origin)];
+  const enter = [call('chdir', ['/'], { pointer, why: 'change to the root directory' })];
   return {
     cloneFlags: 0,
     firstDescriptor: FIRST_DESCRIPTOR,
@@ -177,28 +176,19 @@ export function planStartHook(hook: Hook, index: number, options: StartHookOptio
       { name: 'control', source: { kind: 'control' }, pointer: '' },
       { name: 'progress', source: { kind: 'given' }, pointer: '' },
       ...STREAM_DESCRIPTORS,
-      { name: 'init', source: { kind: 'given' }, pointer },
+      ...ENTER_DESCRIPTORS,
       ...labelDescriptors(root),
     ],
     steps: [
       ...defaultSignals(caller.ignoredSignals),
       { kind: 'report', point: 'cgroup', answer: {}, pointer, why: 'be moved into the cgroup' },
-      // Until the exec, processes of the namespaces could find the host's descriptors here.
-      call('prctl', [flags('PR', PR, 'SET_DUMPABLE'), 0, 0, 0, 0], origin),
-      ...(joined.length === 0 ? [] : [enterNamespaces(joined, origin)]),
-      ...(joined.includes('pid') ? [{ kind: 'fork', ...origin } as const] : []),
+      ...enterContainer(joined),
       ...apparmorProfile(root),
       ...selinuxLabel(root),
       ...credentials(config, root, { lastCapability }),
       ...becomeHook({ hook, pointer, enter, environment }, caller),
     ],
   };
-}
-
-/** All at once, by a pidfd, setns(2): the kernel finds the order. */
-function enterNamespaces(joined: readonly NamespaceType[], origin: Origin): Step {
-  const names = joined.map((type) => NAMESPACE_FLAGS[type]);
-  return call('setns', [inherited('init'), flags('CLONE', CLONE, ...names)], origin);
 }
 
 /** A zeroed `struct sigaction` is SIG_DFL without flags, sigaction(2). */

@@ -1,28 +1,17 @@
-import { closeSync, openSync, readFileSync, readlinkSync } from 'node:fs';
-import type { NamespaceType, RuntimeConfig } from '../../../schemas/runtime-config.ts';
+import { closeSync, openSync } from 'node:fs';
+import type { RuntimeConfig } from '../../../schemas/runtime-config.ts';
 import { Cgroup } from '../../cgroups/cgroup.ts';
 import { O } from '../../linux/constants.ts';
-import { reason } from '../../linux/reason.ts';
 import { syscall } from '../../linux/syscall.ts';
 import { planStartHook } from '../../plan/hooks.ts';
 import { PROC } from '../../plan/labels.ts';
 import { needsHome, variables } from '../../plan/program.ts';
 import { readCaller } from '../facts.ts';
+import { namespacesApart } from '../join.ts';
+import { readProcessFacts } from '../process-facts.ts';
 import type { ContainerState } from '../state.ts';
 import { homeOf } from '../user-database.ts';
 import { pidInContainer, runHooks } from './run.ts';
-
-/** Their names below /proc/PID/ns, namespaces(7). */
-const NAMESPACES: Readonly<Record<string, NamespaceType>> = {
-  user: 'user',
-  pid: 'pid',
-  mnt: 'mount',
-  ipc: 'ipc',
-  uts: 'uts',
-  net: 'network',
-  cgroup: 'cgroup',
-  time: 'time',
-};
 
 /**
  * Runs the startContainer hooks of a container whose init waits for its start: programs of the
@@ -36,16 +25,16 @@ export function runStartHooks(state: ContainerState, config: RuntimeConfig): voi
   // For the container's labels.
   const proc = openSync('/proc', O.PATH | O.DIRECTORY | O.CLOEXEC);
   try {
-    const joined = namespacesOf(state.pid);
+    const joined = namespacesApart(state.pid);
     const environment = environmentOf(config, state.pid);
-    const lastCapability = Number(readFileSync('/proc/sys/kernel/cap_last_cap', 'latin1'));
+    const { lastCapability } = readProcessFacts();
     const caller = readCaller();
     runHooks('startContainer', state, {
       status: 'created',
       pid: pidInContainer(state.pid),
       init,
       inside: {
-        descriptors: { init, [PROC]: proc },
+        descriptors: { container: init, [PROC]: proc },
         place: (pid) => {
           if (state.cgroup !== null) Cgroup.at(state.cgroup).addProcess(pid);
         },
@@ -55,23 +44,6 @@ export function runStartHooks(state: ContainerState, config: RuntimeConfig): voi
     });
   } finally {
     for (const fd of [init, proc]) closeSync(fd);
-  }
-}
-
-/** The namespaces of a process that are not scow's own. */
-function namespacesOf(pid: number): NamespaceType[] {
-  try {
-    return Object.entries(NAMESPACES)
-      .filter(
-        ([file]) =>
-          readlinkSync(`/proc/${pid}/ns/${file}`) !== readlinkSync(`/proc/self/ns/${file}`),
-      )
-      .map(([, type]) => type);
-  } catch (cause) {
-    throw new Error(
-      `cannot enter the namespaces of the container's init for its hooks: ${reason(cause)}  [/hooks/startContainer]`,
-      { cause },
-    );
   }
 }
 

@@ -22,7 +22,7 @@ const WAITING = running('sleep', '1000');
 /** Where a hook finds the notes. */
 const inside = (name: HookName) => (name === 'startContainer' ? '/notes' : notes());
 
-const SLOW: Hook = { path: '/bin/sh', args: ['sh', '-c', 'sleep 1000; true'] };
+const SLOW: Hook = { path: '/bin/sleep', args: ['sleep', '1000'] };
 
 describe.each(ENGINES)('a hook that fails (%s)', (engine) => {
   /** One that init runs and one that scow does; the quick engine runs more. */

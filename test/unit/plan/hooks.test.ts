@@ -44,8 +44,8 @@ test('a hook of start joins the namespaces, then is root with the bounding set',
   });
   const shown = steps.map(show);
   const at = (text: string) => shown.findIndex((line) => line.startsWith(text));
-  expect(shown[at('setns')]).toBe('setns(<init>, CLONE_NEWUSER|CLONE_NEWPID|CLONE_NEWNS)');
-  expect(shown[at('setns') + 1]).toBe('fork');
+  expect(shown[at('setns')]).toBe('setns(<container>, CLONE_NEWUSER|CLONE_NEWPID|CLONE_NEWNS)');
+  expect(at('fork')).toBeGreaterThan(at('setns'));
   expect(shown).toContain('write(attribute, "exec some", 9)');
   expect(shown[at('setresuid')]).toBe('setresuid(0, 0, 0)');
   expect(shown.filter((line) => line.includes('CAPBSET_DROP'))).toEqual([

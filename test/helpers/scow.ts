@@ -74,9 +74,12 @@ export function scow(args: readonly string[], options: RunOptions = {}): Result 
   return runCommand(command, [...first, '--root', rootOf('scow'), ...args], options);
 }
 
-/** Runs runc in the same way. */
+/**
+ * Runs runc in the same way, but with a pipe for stdin: it makes a present of the host's /dev/null
+ * to the user of the container, and other tests look at that.
+ */
 export function runc(args: readonly string[], options: RunOptions = {}): Result {
-  return runCommand('runc', ['--root', rootOf('runc'), ...args], options);
+  return runCommand('runc', ['--root', rootOf('runc'), ...args], { input: '', ...options });
 }
 
 /** The words that call scow. @throws Error when it was not built */

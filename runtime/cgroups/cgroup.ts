@@ -10,6 +10,7 @@ import {
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { O } from '../linux/constants.ts';
+import { codeOf, reason } from '../linux/reason.ts';
 import { syscall } from '../linux/syscall.ts';
 import { isGone, readEvents, waitForEvents } from './events.ts';
 
@@ -222,25 +223,21 @@ export class Cgroup {
         closeSync(fd);
       }
     } catch (cause) {
-      const { code } = cause as NodeJS.ErrnoException;
-      throw new Error(`cannot ${doing} cgroup ${this.path}: ${file}: ${explain(code)}`, { cause });
+      throw new Error(`cannot ${doing} cgroup ${this.path}: ${file}: ${explain(cause)}`, { cause });
     }
   }
 }
 
 /** What the kernel means by an error of a write, where the errno alone does not tell. */
-function explain(code: string | undefined): string {
+function explain(cause: unknown): string {
   const meaning: Record<string, string> = {
     EBUSY: 'it has controllers enabled for its children, so it takes no processes (EBUSY)',
     // The engines' name for EOPNOTSUPP.
     ENOTSUP: 'it is a threaded cgroup or below one (EOPNOTSUPP)',
-    ESRCH: 'no such process (ESRCH)',
     ENOENT: 'the cgroup does not exist (ENOENT)',
     ENODEV: 'the cgroup was removed (ENODEV)',
-    EACCES: 'permission denied (EACCES)',
-    EPERM: 'operation not permitted (EPERM)',
   };
-  return (code && meaning[code]) ?? String(code);
+  return meaning[codeOf(cause) ?? ''] ?? reason(cause);
 }
 
 function readPids(path: string): number[] {
@@ -302,7 +299,8 @@ function removeOne(path: string): boolean {
   } catch (cause) {
     const { code } = cause as NodeJS.ErrnoException;
     if (code === 'EBUSY' || code === 'ENOTEMPTY') return false;
-    if (!isGone(cause)) throw new Error(`cannot remove cgroup ${path}: ${code}`, { cause });
+    if (!isGone(cause))
+      throw new Error(`cannot remove cgroup ${path}: ${reason(cause)}`, { cause });
   }
   return true;
 }

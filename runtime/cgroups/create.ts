@@ -98,12 +98,9 @@ function checkUsable(path: string, isNew: boolean): void {
   try {
     events = readEvents(path);
   } catch (cause) {
-    const { code } = cause as NodeJS.ErrnoException;
     throw new Error(
-      `${path} exists and is not a cgroup (${code}): choose another linux.cgroupsPath`,
-      {
-        cause,
-      },
+      `${path} cannot be used as a cgroup: ${reason(cause)}: choose another linux.cgroupsPath`,
+      { cause },
     );
   }
   if (events === 'gone')

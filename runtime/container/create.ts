@@ -140,7 +140,7 @@ export async function create(options: CreateOptions, foreground: boolean): Promi
     if (cgroup !== undefined) limitProcesses(config, cgroup);
     const { pidFile, pidfdSocket } = options;
     if (pidFile !== undefined) {
-      writePidFile(pidFile, init.id.pid);
+      writePidFile(pidFile, state.pid);
       undo.push(() => removePidFile(pidFile));
     }
     for (const socket of [pidfdSocket, config.annotations?.[PIDFD_RECEIVER]])
@@ -151,7 +151,7 @@ export async function create(options: CreateOptions, foreground: boolean): Promi
     );
     hooks?.close();
     lock.release();
-    debug(`container ${id}: init ${init.id.pid} waits for its start`);
+    debug(`container ${id}: init ${state.pid} waits for its start`);
     return { state, pidfd: init.pidfd, master };
   } catch (error) {
     for (const step of undo.toReversed()) attempt(step);

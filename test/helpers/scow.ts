@@ -124,10 +124,14 @@ function runCommand(command: string, args: readonly string[], options: RunOption
  * Makes a throw-away bundle whose root filesystem has busybox under all its names.
  *
  * @param edit changes the configuration: that of `scow spec` without a terminal
+ * @param directory where to make it, if not in the test's own directory
  * @returns the bundle's path
  */
-export function bundleOf(edit: (config: EditableConfig) => void = () => {}): string {
-  const bundle = join(testDirectory(), `bundle-${count++}`);
+export function bundleOf(
+  edit: (config: EditableConfig) => void = () => {},
+  directory = testDirectory(),
+): string {
+  const bundle = join(directory, `bundle-${count++}`);
   makeRootfs(join(bundle, 'rootfs'));
   const config = structuredClone(defaultConfig()) as EditableConfig;
   if (config.process !== undefined) config.process.terminal = false;

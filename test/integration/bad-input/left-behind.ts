@@ -1,5 +1,6 @@
-import { existsSync, lstatSync, readdirSync, readFileSync } from 'node:fs';
-import { basename, join } from 'node:path';
+import { existsSync, lstatSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { findHierarchy } from '../../../runtime/cgroups/hierarchy.ts';
 import { cgroupsBelow, rootOf, testDirectory } from '../../helpers/scow.ts';
 
@@ -18,13 +19,20 @@ export interface Traces {
  *
  * @param id the container's ID, which is a part of its cgroup's name
  * @param bundle the bundle, which may be missing
+ * @param root the directory of the containers' state
+ * @param directory what the mounts and the processes to look for have to do with
  */
-export function traces(id: string, bundle: string, root = rootOf('scow')): Traces {
+export function traces(
+  id: string,
+  bundle: string,
+  root = rootOf('scow'),
+  directory = testDirectory(),
+): Traces {
   return {
     containers: namesIn(root),
     cgroups: cgroupsNamed(id),
-    mounts: mountsOf(testDirectory()),
-    processes: initsOf(testDirectory()),
+    mounts: mountsOf(directory),
+    processes: initsOf(directory),
     files: filesIn(bundle),
   };
 }
@@ -46,17 +54,21 @@ export function mountsOf(directory: string): string[] {
 }
 
 /**
- * Processes whose root filesystem is one of the test's: an init, or a program that it became. The
+ * Processes whose root filesystem is below a directory: an init, or a program that it became. The
  * name is looked for in what is mounted, not where: a mount of this test is copied into every
  * mount namespace that other tests make meanwhile.
  */
 function initsOf(directory: string): string[] {
-  const own = readFileSync('/proc/self/mountinfo', 'latin1');
-  return readdirSync('/proc').filter((name) => {
-    if (!/^\d+$/.test(name)) return false;
+  const own = readlinkSync('/proc/self/ns/mnt');
+  // The directory of temporary files may be a filesystem of its own.
+  const name = directory.slice(tmpdir().length);
+  return readdirSync('/proc').filter((pid) => {
+    if (!/^\d+$/.test(pid)) return false;
     try {
-      const theirs = readFileSync(`/proc/${name}/mountinfo`, 'latin1');
-      return theirs !== own && rootsIn(theirs).some((root) => root.includes(basename(directory)));
+      if (readlinkSync(`/proc/${pid}/ns/mnt`) === own) return false;
+      return rootsIn(readFileSync(`/proc/${pid}/mountinfo`, 'latin1')).some((root) =>
+        `${root}/`.includes(`${name}/`),
+      );
     } catch {
       return false;
     }

@@ -71,7 +71,9 @@ test('a limit on the depth of cgroups is named, and nothing is left', () => {
 
 test('the name of a control file is refused', () => {
   const path = join(sandbox.path, 'cgroup.procs');
-  expect(() => createCgroup(path)).toThrow(`${path} exists and is not a cgroup (ENOTDIR)`);
+  expect(() => createCgroup(path)).toThrow(
+    `${path} cannot be used as a cgroup: not a directory (ENOTDIR)`,
+  );
 });
 
 test('a folder outside of the hierarchy is refused and removed again', () => {

@@ -1,194 +1,158 @@
-/** Init is killed, stopped or refused a system call at each of its phases: `create` tells, and cleans up. */
-import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+/** Every call that init makes fails in turn, and every one kills it: `create` tells, and cleans up. */
+import { spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { createServer, type Server } from 'node:net';
 import { join } from 'node:path';
 import {
-  bundleOf,
   cleanUp,
-  commandOf,
+  type EditableConfig,
   ENGINES,
-  eventually,
-  newId,
-  rootOf,
+  type Engine,
   running,
-  scow,
   testDirectory,
 } from '../../helpers/scow.ts';
-import { traces } from '../bad-input/left-behind.ts';
-import { strace } from './inject.ts';
+import { atEach, buildFaulty, type Point, Workplace } from './faulty.ts';
 
-afterEach(cleanUp);
+let server: Server | undefined;
 
-/** Calls that only init makes, one of each phase, and what it is about then. */
-const PHASES: Readonly<Record<string, string>> = {
-  keyctl: 'make a session keyring',
-  unshare: 'make the new namespaces',
-  sethostname: 'set the hostname',
-  fsopen: 'use the filesystem proc',
-  fsmount: 'mount proc on /proc',
-  mount_setattr: 'keep mounts of the container from the host',
-  symlinkat: 'make the link /dev/fd',
-  pivot_root: 'enter the root filesystem',
-  umount2: 'open the /dev/null of the host',
-  setgroups: 'set the additional groups',
-  setresgid: 'become group 0',
-  setresuid: 'become user 0',
-  capset: 'set the effective, permitted and inheritable capabilities',
-  faccessat2: 'find the program',
-  recvfrom: 'hand the root filesystem over',
+beforeAll(buildFaulty);
+afterEach(() => {
+  server?.close();
+  server = undefined;
+  cleanUp();
+});
+
+type Edit = (config: Config) => void;
+type Config = EditableConfig & Required<Pick<EditableConfig, 'process' | 'linux' | 'mounts'>>;
+
+/** Something of every concern that init has. */
+const RICH: Edit = ({ process, linux, mounts, root }) => {
+  if (root) root.readonly = true;
+  process.cwd = '/new/directory';
+  process.user = { uid: 7, gid: 8, additionalGids: [9], umask: 0o27 };
+  process.capabilities = {
+    bounding: ['CAP_SETUID', 'CAP_KILL'],
+    permitted: ['CAP_SETUID', 'CAP_KILL'],
+    effective: ['CAP_KILL'],
+    inheritable: ['CAP_KILL'],
+    ambient: ['CAP_KILL'],
+  };
+  process.noNewPrivileges = true;
+  process.oomScoreAdj = 500;
+  mounts.push(
+    { destination: '/data', type: 'bind', source: '/proc/version', options: ['bind', 'ro'] },
+    { destination: '/more', type: 'tmpfs', source: 'tmpfs', options: ['size=64k', 'noexec'] },
+    { destination: '/tree', type: 'bind', source: '/sys/kernel', options: ['rbind', 'rslave'] },
+  );
+  linux.devices = [
+    { path: '/dev/fuse', type: 'c', major: 10, minor: 229, fileMode: 0o640, uid: 7, gid: 8 },
+    { path: '/dev/pipe', type: 'p' },
+  ];
+  linux.sysctl = { 'net.ipv4.ip_default_ttl': '77' };
+  linux.maskedPaths = ['/proc/keys', '/sys/firmware', '/none'];
+  linux.readonlyPaths = ['/proc/sys', '/none'];
+  linux.rootfsPropagation = 'slave';
 };
 
-const SLEEP = running('sleep', '1000');
-const FOLLOW = ['-f', '-o', '/dev/null'];
+/** The same in a user namespace, with a terminal. */
+const OTHER: Edit = (config) => {
+  RICH(config);
+  config.linux.namespaces?.push({ type: 'user' });
+  config.linux.uidMappings = [{ containerID: 0, hostID: 100000, size: 65536 }];
+  config.linux.gidMappings = [{ containerID: 0, hostID: 100000, size: 65536 }];
+  config.linux.devices = [{ path: '/dev/fuse', type: 'c', major: 10, minor: 229 }];
+  config.process.terminal = true;
+  config.process.consoleSize = { width: 80, height: 25 };
+};
 
-describe.each(Object.entries(PHASES))('init at %s', (name, about) => {
-  test('is killed', () => {
-    const bundle = bundleOf(SLEEP);
-    const id = newId();
-    const before = traces(id, bundle);
-    for (const command of ['create', 'run']) {
-      const inject = ['-e', `trace=${name}`, '-e', `inject=${name}:signal=KILL:when=1`];
-      const { status, stderr } = strace([...FOLLOW, ...inject], [command, '-b', bundle, id], 'bun');
-      expect(status).toBe(1);
-      expect(stderr).toMatch(/^scow: init was killed by SIGKILL while it was to [^\n]+\n$/);
-      expect(stderr).toMatch(new RegExp(about));
-      expect(traces(id, bundle)).toEqual(before);
-    }
-  });
+/** Takes terminals, and lets go of them. */
+async function consoleSocket(): Promise<string> {
+  const path = join(testDirectory(), 'console');
+  server = createServer((connection) => connection.resume());
+  await new Promise<void>((resolve) => server?.listen(path, resolve));
+  return path;
+}
 
-  test('is refused it', () => {
-    const bundle = bundleOf(SLEEP);
-    const id = newId();
-    const before = traces(id, bundle);
-    const inject = ['-e', `trace=${name}`, '-e', `inject=${name}:error=ENOMEM:when=1`];
-    const { status, stderr } = strace([...FOLLOW, ...inject], ['create', '-b', bundle, id], 'bun');
-    expect(status).toBe(1);
-    expect(stderr).toMatch(/^scow: cannot [^\n]+ENOMEM[^\n]+\n$/);
-    expect(traces(id, bundle)).toEqual(before);
-  });
-});
+/** Whether a JSON pointer leads to a value, or to the place of one that was left out. */
+function leadsSomewhere(config: unknown, pointer: string): boolean {
+  const names = pointer.split('/').slice(1, -1);
+  let value = config;
+  for (const name of names) {
+    if (typeof value !== 'object' || value === null) return false;
+    value = (value as Record<string, unknown>)[name.replaceAll('~1', '/').replaceAll('~0', '~')];
+  }
+  return typeof value === 'object';
+}
 
-describe.each(ENGINES)('init that waits for its start (%s)', (engine) => {
-  const call = (...args: string[]) => scow(args, { engine });
-  const created = () => {
-    const id = newId();
-    expect(call('create', '-b', bundleOf(SLEEP), id)).toMatchObject({ status: 0, stderr: '' });
-    return { id, pid: JSON.parse(call('state', id).stdout).pid as number };
+/** One after another, capabilities are dropped from the bounding set: two of them tell enough. */
+const DROPS = 'prctl';
+
+interface Try {
+  readonly point: Point;
+  readonly outcome: 'EIO' | 'KILL';
+}
+
+/** What is said of an init that a call fails in, or kills. */
+function expectClear({ point, outcome }: Try, stderr: string, config: unknown): void {
+  if (point.number === 1) expect(stderr).toMatch(/^scow: init [^\n]+ before its first step\n$/);
+  else if (outcome === 'KILL')
+    expect(stderr).toMatch(/^scow: init was killed by SIGSEGV while it was to [^\n]+\n$/);
+  else expect(stderr).toMatch(/^scow: cannot [^\n]+\n$/);
+  if (point.number > 1 && outcome === 'EIO' && point.call !== 'check')
+    expect(stderr).toMatch(/: input\/output error \(EIO\)/);
+  const pointer = /\[(\/[^\]]*)\]\n$/.exec(stderr)?.[1];
+  if (pointer !== undefined) expect(leadsSomewhere(config, pointer)).toBe(true);
+}
+
+async function failAll(engine: Engine, edit: Edit, sample: number): Promise<void> {
+  const whole = (config: EditableConfig) => {
+    running('sleep', '1000')(config);
+    edit(config as Config);
   };
-  const status = (id: string) => JSON.parse(call('state', id).stdout).status;
-
-  test('is killed: the container has stopped', async () => {
-    const { id, pid } = created();
-    process.kill(pid, 'SIGKILL');
-    await eventually(() => status(id) === 'stopped');
-    expect(call('start', id)).toMatchObject({
-      status: 1,
-      stderr: `scow: cannot start a container that has stopped: "${id}"\n`,
-    });
-    expect(call('delete', id)).toMatchObject({ status: 0, stderr: '' });
+  const workplaces = [new Workplace(engine, whole), new Workplace(engine, whole)] as const;
+  const [first] = workplaces;
+  const config = JSON.parse(readFileSync(join(first.bundle, 'config.json'), 'utf8'));
+  const flags = config.process.terminal ? ['--console-socket', await consoleSocket()] : [];
+  const create = (at: Workplace) => ['create', ...flags, '-b', at.bundle, at.id];
+  for (const at of workplaces) {
+    // As the owner in the user namespace.
+    spawnSync('chown', ['-hR', '100000:100000', join(at.bundle, 'rootfs')]);
+    await at.must(...create(at));
+    at.delete();
+    at.settle();
+  }
+  const points = (await first.pointsOf(create(first)))
+    .filter(({ place }) => place === 'init')
+    .filter(
+      (_, i, all) => !all.slice(Math.max(0, i - 1), i + 2).every(({ call }) => call === DROPS),
+    );
+  first.delete();
+  const tries = points.flatMap((point): Try[] => [
+    { point, outcome: 'EIO' },
+    ...(point.number % 8 === 1 ? [{ point, outcome: 'KILL' } as const] : []),
+  ]);
+  const chosen = tries.filter((_, i) => i % sample === 0);
+  let failed = 0;
+  await atEach(workplaces, chosen, async (one, at) => {
+    const { status, stderr } = await at.runWith(one.point, one.outcome, create(at));
+    if (status === 1) {
+      expectClear(one, stderr, config);
+      failed++;
+    } else {
+      expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+      // It comes after the start, or in a list that was not tried, or may fail.
+      const start = await at.run(['start', at.id]);
+      if (start.status !== 0)
+        expect(start.stderr).toMatch(/^scow: cannot (execute|start) [^\n]+\n$/);
+      at.delete();
+    }
+    at.expectNothing();
   });
-
-  test('is stopped: the start waits, and deletion by force ends it', async () => {
-    const { id, pid } = created();
-    process.kill(pid, 'SIGSTOP');
-    await eventually(() => /^State:\s+T/m.test(readFileSync(`/proc/${pid}/status`, 'latin1')));
-    expect(status(id)).toBe('created');
-    const { child, ended } = begin(engine, ['start', id]);
-    await eventually(() => waitsInPoll(child));
-    expect(call('delete', '--force', id)).toMatchObject({ status: 0, stderr: '' });
-    expect(await ended).toMatchObject({ status: 1 });
-    expect(existsSync(join(rootOf('scow'), id))).toBe(false);
-  });
-
-  test('is stopped and goes on: the container runs', async () => {
-    const { id, pid } = created();
-    process.kill(pid, 'SIGSTOP');
-    const { child, ended } = begin(engine, ['start', id]);
-    await eventually(() => waitsInPoll(child));
-    process.kill(pid, 'SIGCONT');
-    expect(await ended).toEqual({ status: 0, stderr: '' });
-    expect(status(id)).toBe('running');
-  });
-});
-
-test('init that is stopped while it is made: deletion by force ends the creation', async () => {
-  const bundle = bundleOf(SLEEP);
-  const id = newId();
-  const before = traces(id, bundle);
-  const inject = ['-e', 'trace=pivot_root', '-e', 'inject=pivot_root:signal=STOP:when=1'];
-  const creation = spawn(
-    'strace',
-    [
-      ...FOLLOW,
-      ...inject,
-      ...commandOf('bun'),
-      '--root',
-      rootOf('scow'),
-      'create',
-      '-b',
-      bundle,
-      id,
-    ],
-    { stdio: ['ignore', 'ignore', 'pipe'] },
-  );
-  const ended = endOf(creation);
-  const state = () => scow(['state', id], { engine: 'bun' });
-  await eventually(() => state().status === 0 && JSON.parse(state().stdout).pid > 0);
-  const { status, pid } = JSON.parse(state().stdout);
-  expect(status).toBe('creating');
-  await eventually(() => /^State:\s+[tT]/m.test(readFileSync(`/proc/${pid}/status`, 'latin1')));
-  expect(scow(['delete', '--force', id], { engine: 'bun' })).toMatchObject({
-    status: 0,
-    stderr: '',
-  });
-  const { stderr } = await ended;
-  expect(stderr).toMatch(
-    /^scow: init was killed by SIGKILL while it was to enter the root [^\n]+\n$/,
-  );
-  expect(traces(id, bundle)).toEqual(before);
-});
-
-test('init that is killed as the last thing before it is left alone: no PID file stays', () => {
-  const bundle = bundleOf(SLEEP);
-  const id = newId();
-  const before = traces(id, bundle);
-  const pidFile = join(testDirectory(), 'pid');
-  const kill = ['-e', 'trace=recvfrom,sendmsg', '-e', 'inject=recvfrom:signal=KILL:when=2'];
-  // scow's answer must not be there before init is dead.
-  const inject = [...kill, '-e', 'inject=sendmsg:delay_enter=300000'];
-  const { status, stderr } = strace(
-    [...FOLLOW, ...inject],
-    ['create', '--pid-file', pidFile, '-b', bundle, id],
-    'bun',
-  );
-  expect({ status, stderr }).toEqual({
-    status: 1,
-    stderr: 'scow: init was killed by SIGKILL while it was to wait for scow start\n',
-  });
-  expect(traces(id, bundle)).toEqual(before);
-  expect(existsSync(pidFile)).toBe(false);
-});
-
-/** Starts scow and does not wait for it. */
-function begin(engine: 'node' | 'bun', args: readonly string[]) {
-  const [command, ...first] = commandOf(engine);
-  const child = spawn(command, [...first, '--root', rootOf('scow'), ...args], {
-    stdio: ['ignore', 'ignore', 'pipe'],
-  });
-  return { child, ended: endOf(child) };
+  if (sample === 1) expect(failed).toBeGreaterThan(0.7 * chosen.length);
 }
 
-function endOf(child: ChildProcess): Promise<{ status: number | null; stderr: string }> {
-  let stderr = '';
-  child.stderr?.on('data', (text) => {
-    stderr += text;
-  });
-  return new Promise((resolve) =>
-    child.on('exit', (status) => setTimeout(() => resolve({ status, stderr }), 20)),
-  );
-}
-
-/** Whether its main thread waits in poll(2), which an engine itself never calls. */
-function waitsInPoll({ pid }: ChildProcess): boolean {
-  return /^(7|271) /.test(readFileSync(`/proc/${pid}/syscall`, 'latin1'));
-}
+describe.each(ENGINES)('init (%s)', (engine) => {
+  const sample = engine === 'bun' ? 1 : 30;
+  test('at each call', () => failAll(engine, RICH, sample), 600_000);
+  test('in a user namespace, with a terminal', () => failAll(engine, OTHER, sample * 3), 600_000);
+});

@@ -5,6 +5,7 @@
  */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { createServer, type Server } from 'node:net';
 import { join } from 'node:path';
 import {
   bundleOf,
@@ -14,6 +15,8 @@ import {
   newId,
   rootOf,
   running,
+  scow,
+  testDirectory,
 } from '../../helpers/scow.ts';
 import { makeCanary, picture } from './host.ts';
 
@@ -22,7 +25,11 @@ const swappers: ChildProcess[] = [];
 /** Milliseconds for one attack: a busy machine makes fewer containers. */
 const LONGEST = 5000;
 
+let server: Server | undefined;
+
 afterEach(() => {
+  server?.close();
+  server = undefined;
   for (const swapper of swappers.splice(0)) swapper.kill('SIGKILL');
   cleanUp();
 });
@@ -48,6 +55,8 @@ function pair(rootfs: string, name: string, target: string): string[] {
 }
 
 interface Scenario {
+  /** The process has a terminal, which somebody takes. */
+  readonly terminal?: boolean;
   /** Makes a runtime go through what is exchanged. */
   readonly edit: (config: Config) => void;
   /** Prepares the root filesystem. @returns the pairs of paths to exchange */
@@ -133,8 +142,46 @@ const MOUNTED_DEVICES: Scenario = {
   },
 };
 
+/** A volume lies where kernel parameters are written, and what is hidden there changes places. */
+const PROC: Scenario = {
+  edit: ({ process, linux, mounts }) => {
+    process.oomScoreAdj = 100;
+    mounts.push({
+      destination: '/proc/sys',
+      type: 'bind',
+      source: 'rootfs/sys',
+      options: ['bind'],
+    });
+    linux.sysctl = { 'net.ipv4.ip_default_ttl': '77', 'kernel.shmmni': '77' };
+    linux.maskedPaths = ['/proc/sys/kernel', '/proc/sys/net/file'];
+    linux.readonlyPaths = ['/proc/sys/net/directory', '/proc/sys'];
+  },
+  pairs: (rootfs, canary) => {
+    for (const name of ['kernel', 'net/directory', 'net/ipv4'])
+      mkdirSync(join(rootfs, 'sys', name), { recursive: true });
+    return [...pair(rootfs, 'sys/kernel', canary), ...pair(rootfs, 'sys/net', canary)];
+  },
+};
+
+/** Without mounts on /dev its terminals are found, and its console is made, in the image's own. */
+const TERMINALS: Scenario = {
+  terminal: true,
+  edit: (config) => {
+    config.process.terminal = true;
+    config.mounts = config.mounts.filter(({ destination }) => !/^\/dev(?!.pts)/.test(destination));
+  },
+  pairs: (rootfs, canary) => {
+    for (const name of ['pts', 'directory']) mkdirSync(join(rootfs, 'dev', name));
+    for (const name of ['console', 'ptmx']) writeFileSync(join(rootfs, 'dev', name), '');
+    return ['pts', 'console', 'ptmx'].flatMap((name) =>
+      pair(rootfs, `dev/${name}`, join(canary, name)),
+    );
+  },
+};
+
 /** Makes containers, through another program, while names are exchanged. */
-async function attack({ edit, pairs }: Scenario, through: readonly string[], times: number) {
+async function attack(scenario: Scenario, through: readonly string[], times: number) {
+  const { edit, pairs, terminal } = scenario;
   const canary = makeCanary();
   const bundle = bundleOf((config) => {
     running('/bin/true')(config);
@@ -145,15 +192,26 @@ async function attack({ edit, pairs }: Scenario, through: readonly string[], tim
   const before = picture(canary);
   await swap(names);
   const [command = '', ...first] = [...through, ...commandOf('bun'), '--root', rootOf('scow')];
+  const flags = terminal ? ['create', '--console-socket', await consoleSocket()] : ['run'];
   const end = performance.now() + LONGEST;
   for (let i = 0; i < times && performance.now() < end; i++) {
-    const { status, stderr } = spawnSync(command, [...first, 'run', '-b', bundle, newId()], {
+    const id = newId();
+    const { status, stderr } = spawnSync(command, [...first, ...flags, '-b', bundle, id], {
       encoding: 'utf8',
       stdio: ['ignore', 'ignore', 'pipe'],
     });
     expect(stderr).toMatch(status === 0 ? /^$/ : /^scow: .+\n$/);
     expect(picture(canary)).toEqual(before);
+    if (terminal) scow(['delete', '--force', id], { engine: 'bun' });
   }
+}
+
+/** A socket that takes terminals. */
+async function consoleSocket(): Promise<string> {
+  const path = join(testDirectory(), 'console');
+  server = createServer((connection) => connection.resume());
+  await new Promise<void>((resolve) => server?.listen(path, resolve));
+  return path;
 }
 
 describe.each([
@@ -161,6 +219,7 @@ describe.each([
   ['sources of mounts', SOURCES],
   ['devices', DEVICES],
   ['devices of a user namespace', MOUNTED_DEVICES],
+  ['what lies on /proc', PROC],
 ])('exchanges of %s', (_, scenario) => {
   test('during many creates', () => attack(scenario, [], 40));
 
@@ -171,3 +230,5 @@ describe.each([
     return attack(scenario, strace, 12);
   });
 });
+
+test('exchanges of terminals during many creates', () => attack(TERMINALS, [], 40));

@@ -1,0 +1,121 @@
+import type { EditableConfig, Engine } from '../../helpers/scow.ts';
+import { running } from '../../helpers/scow.ts';
+import { Workplace } from './faulty.ts';
+
+/** A command that changes a container, and what it needs. */
+export interface Subcommand {
+  readonly name: string;
+  readonly args: (at: Workplace) => string[];
+  /** Makes what the command is for. */
+  readonly prepare: (at: Workplace) => Promise<void>;
+  /** What the container's program is; one that does not end if not given. */
+  readonly program?: readonly string[];
+  /** What the container can be afterwards, however far the command came; `none` is gone. */
+  readonly after: readonly string[];
+  /** It does what `create` does, and then more: not each of its calls need be tried. */
+  readonly creates?: boolean;
+}
+
+const nothing = async () => {};
+const created = (at: Workplace) => at.must('create', '-b', at.bundle, at.id);
+const started = (at: Workplace) => at.must('run', '--detach', '-b', at.bundle, at.id);
+const paused = async (at: Workplace) => {
+  await started(at);
+  await at.must('pause', at.id);
+};
+
+const SUBCOMMANDS: readonly Subcommand[] = [
+  {
+    name: 'create',
+    args: (at) => ['create', '--pid-file', `${at.directory}/pid`, '-b', at.bundle, at.id],
+    prepare: nothing,
+    after: ['none', 'stopped', 'created'],
+  },
+  {
+    name: 'run',
+    args: (at) => ['run', '-b', at.bundle, at.id],
+    prepare: nothing,
+    program: ['sleep', '0.05'],
+    after: ['none', 'stopped', 'running'],
+    creates: true,
+  },
+  {
+    name: 'run --detach',
+    args: (at) => ['run', '--detach', '-b', at.bundle, at.id],
+    prepare: nothing,
+    after: ['none', 'stopped', 'created', 'running'],
+    creates: true,
+  },
+  {
+    name: 'start',
+    args: (at) => ['start', at.id],
+    prepare: created,
+    after: ['created', 'running'],
+  },
+  {
+    name: 'kill',
+    args: (at) => ['kill', at.id, 'KILL'],
+    prepare: started,
+    after: ['running', 'stopped'],
+  },
+  {
+    name: 'kill --all',
+    args: (at) => ['kill', '--all', at.id, 'TERM'],
+    prepare: started,
+    after: ['running', 'paused', 'stopped'],
+  },
+  {
+    name: 'pause',
+    args: (at) => ['pause', at.id],
+    prepare: started,
+    after: ['running', 'paused'],
+  },
+  {
+    name: 'resume',
+    args: (at) => ['resume', at.id],
+    prepare: paused,
+    after: ['running', 'paused'],
+  },
+  {
+    name: 'delete',
+    args: (at) => ['delete', at.id],
+    prepare: async (at) => {
+      await started(at);
+      await at.must('kill', at.id, 'KILL');
+      await at.becomes('stopped');
+    },
+    after: ['none', 'stopped'],
+  },
+  {
+    name: 'delete of a created container',
+    args: (at) => ['delete', at.id],
+    prepare: created,
+    after: ['none', 'created', 'stopped'],
+  },
+  {
+    name: 'delete --force',
+    args: (at) => ['delete', '--force', at.id],
+    prepare: started,
+    after: ['none', 'stopped', 'running'],
+  },
+];
+
+/** Places to run a command at, two at once. */
+export function workplacesFor(engine: Engine, { program = ['sleep', '1000'] }: Subcommand) {
+  const edit = (config: EditableConfig) => running(...program)(config);
+  return [new Workplace(engine, edit), new Workplace(engine, edit)] as const;
+}
+
+/** The commands to try, for `test.each`: under Node.js, where each takes long, a few. */
+export function subcommandsFor(engine: Engine): [name: string, command: Subcommand][] {
+  const few = ['create', 'start', 'delete --force'];
+  return SUBCOMMANDS.filter(({ name }) => engine === 'bun' || few.includes(name)).map((command) => [
+    command.name,
+    command,
+  ]);
+}
+
+/** Each how many-th call is tried. */
+export function sampleFor(engine: Engine, { creates }: Subcommand): number {
+  return engine === 'node' ? 40 : creates ? 4 : 1;
+}

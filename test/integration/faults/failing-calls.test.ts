@@ -1,0 +1,54 @@
+/**
+ * Every system call that scow itself makes fails in turn: the command tells which error it was,
+ * and leaves nothing, or a container whose state is true and which a deletion by force removes.
+ */
+import { cleanUp, ENGINES, type Engine } from '../../helpers/scow.ts';
+import { type Subcommand, sampleFor, subcommandsFor, workplacesFor } from './commands.ts';
+import { atEach, buildFaulty } from './faulty.ts';
+
+beforeAll(buildFaulty);
+afterEach(cleanUp);
+
+/** Where the hierarchy can't be looked at, there is none. */
+const CLEAR = /^scow: ([^\n]+input\/output error \(EIO\)|no cgroup v2 hierarchy)[^\n]*\n$/;
+
+async function failAll(engine: Engine, command: Subcommand, sample: number): Promise<void> {
+  const workplaces = workplacesFor(engine, command);
+  const [first] = workplaces;
+  await command.prepare(first);
+  const points = (await first.pointsOf(command.args(first))).filter(
+    ({ place }) => place !== 'init',
+  );
+  first.delete();
+  expect(points.length).toBeGreaterThan(3);
+  const chosen = points
+    // Neither can tell an error.
+    .filter(({ call }) => !/^(close|exists) /.test(call))
+    .filter((_, i) => i % sample === 0);
+  await atEach(workplaces, chosen, async (point, at) => {
+    await command.prepare(at);
+    const { status, signal, stderr } = await at.runWith(point, 'EIO', command.args(at));
+    expect({ status, signal, stderr }).toEqual(
+      status === 0
+        ? { status: 0, signal: null, stderr: '' }
+        : {
+            status: 1,
+            signal: null,
+            stderr: expect.stringMatching(CLEAR),
+          },
+    );
+    const found = await at.trueStatus();
+    expect(command.after).toContain(found);
+    if (status === 1 && command.name === 'create') expect(found).toBe('none');
+    at.delete();
+    at.expectNothing();
+  });
+}
+
+describe.each(ENGINES)('each system call of scow (%s) fails:', (engine) => {
+  test.each(subcommandsFor(engine))(
+    '%s',
+    (_, command) => failAll(engine, command, sampleFor(engine, command)),
+    600_000,
+  );
+});

@@ -53,6 +53,18 @@ const SUBCOMMANDS: readonly Subcommand[] = [
     after: ['created', 'running'],
   },
   {
+    name: 'exec',
+    args: (at) => ['exec', '--user', 'root', at.id, 'true'],
+    prepare: started,
+    after: ['running'],
+  },
+  {
+    name: 'exec --detach',
+    args: (at) => ['exec', '--detach', '--pid-file', `${at.directory}/pid`, at.id, 'true'],
+    prepare: started,
+    after: ['running'],
+  },
+  {
     name: 'kill',
     args: (at) => ['kill', at.id, 'KILL'],
     prepare: started,

@@ -10,6 +10,8 @@ export interface Subcommand {
   readonly prepare: (at: Workplace) => Promise<void>;
   /** What the container's program is; one that does not end if not given. */
   readonly program?: readonly string[];
+  /** How many processes the container has in the end, where that tells something. */
+  readonly processes?: number;
   /** What the container can be afterwards, however far the command came; `none` is gone. */
   readonly after: readonly string[];
   /** It does what `create` does, and then more: not each of its calls need be tried. */
@@ -57,12 +59,14 @@ const SUBCOMMANDS: readonly Subcommand[] = [
     args: (at) => ['exec', '--user', 'root', at.id, 'true'],
     prepare: started,
     after: ['running'],
+    processes: 1,
   },
   {
     name: 'exec --detach',
     args: (at) => ['exec', '--detach', '--pid-file', `${at.directory}/pid`, at.id, 'true'],
     prepare: started,
     after: ['running'],
+    processes: 1,
   },
   {
     name: 'kill',
@@ -114,7 +118,9 @@ const SUBCOMMANDS: readonly Subcommand[] = [
 
 /** Places to run a command at, two at once. */
 export function workplacesFor(engine: Engine, { program = ['sleep', '1000'] }: Subcommand) {
-  const edit = (config: EditableConfig) => running(...program)(config);
+  const edit = (config: EditableConfig) => {
+    running(...program)(config);
+  };
   return [new Workplace(engine, edit), new Workplace(engine, edit)] as const;
 }
 

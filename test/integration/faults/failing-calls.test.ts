@@ -40,6 +40,7 @@ async function failAll(engine: Engine, command: Subcommand, sample: number): Pro
     );
     const found = await at.trueStatus();
     expect(command.after).toContain(found);
+    if (command.processes !== undefined) await at.hasProcesses(command.processes);
     if (status === 1 && command.name === 'create') expect(found).toBe('none');
     at.delete();
     at.expectNothing();

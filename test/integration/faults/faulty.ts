@@ -132,6 +132,11 @@ export class Workplace {
     return status;
   }
 
+  /** Waits until the container has so many processes. */
+  hasProcesses(count: number): Promise<void> {
+    return eventually(() => this.#traces().processes.length === count);
+  }
+
   /** Removes what a command left behind. */
   recover(): void {
     this.delete();

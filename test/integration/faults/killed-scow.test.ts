@@ -26,6 +26,7 @@ async function killAll(engine: Engine, command: Subcommand, sample: number): Pro
     expect(ended).toEqual({ status, signal, stderr: '' });
     const found = await at.trueStatus();
     expect(command.after).toContain(found);
+    if (command.processes !== undefined) await at.hasProcesses(command.processes);
     if (found === 'created') await at.must('start', at.id);
     at.delete();
     at.expectNothing();

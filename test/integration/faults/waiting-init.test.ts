@@ -109,7 +109,7 @@ test('init that is killed as the last thing before it is left alone: no PID file
   const pidFile = join(testDirectory(), 'pid');
   const kill = ['-e', 'trace=recvfrom,sendmsg', '-e', 'inject=recvfrom:signal=KILL:when=2'];
   // scow's answer must not be there before init is dead.
-  const inject = [...kill, '-e', 'inject=sendmsg:delay_enter=50000'];
+  const inject = [...kill, '-e', 'inject=sendmsg:delay_enter=300000'];
   const { status, stderr } = strace(
     [...FOLLOW, ...inject],
     ['create', '--pid-file', pidFile, '-b', bundle, id],

@@ -15,7 +15,7 @@ import { Namespaces, namespaceContent } from './namespaces.ts';
 import { netDevices } from './net-devices.ts';
 import type { Plan } from './plan.ts';
 import { becomeProcess, beginInit, handOver, OWN_DESCRIPTORS } from './process.ts';
-import { startProgram } from './program.ts';
+import { closeSurplus, startProgram } from './program.ts';
 import { enterRoot, mountRoot, raiseRoot, rootDescriptors } from './rootfs.ts';
 import type { Step } from './step.ts';
 import { sysctls } from './sysctl.ts';
@@ -60,8 +60,9 @@ export function planContainer(config: RuntimeConfig, facts: Facts, options: Plan
     ...useTerminal(process),
     ...ownStreams(process),
     ...becomeProcess(config, process, facts, options),
-    ...admitHooks(config, facts, options),
-    ...startProgram(process, facts, options, 'wait for scow start'),
+    ...closeSurplus(options),
+    ...admitHooks(config, facts),
+    ...startProgram(process, facts, 'wait for scow start'),
   ];
   return {
     cloneFlags: namespaces.cloneFlags,

@@ -4,7 +4,7 @@ import type { ProcessFacts, ProcessOptions } from './facts.ts';
 import { labelDescriptors } from './labels.ts';
 import type { Plan } from './plan.ts';
 import { AWAIT_LIMITS, becomeProcess, beginInit, handOver, OWN_DESCRIPTORS } from './process.ts';
-import { needsHome, startProgram } from './program.ts';
+import { closeSurplus, needsHome, startProgram } from './program.ts';
 import { openTerminal, ownStreams, useTerminal } from './terminal.ts';
 
 /** What planning a further process of a container needs to know. */
@@ -38,7 +38,8 @@ export function planExec(
       ...useTerminal(process),
       ...ownStreams(process),
       ...becomeProcess(config, process, facts, options),
-      ...startProgram(process, facts, options, 'be told to go on'),
+      ...closeSurplus(options),
+      ...startProgram(process, facts, 'be told to go on'),
     ],
   };
 }

@@ -8,7 +8,7 @@ import type {
 import { CLOSE_RANGE_CLOEXEC, PR } from '../linux/constants.ts';
 import { credentials } from './credentials.ts';
 import { ENTER_DESCRIPTORS, enterContainer } from './enter.ts';
-import type { Caller, Facts, ProcessOptions } from './facts.ts';
+import type { Caller, Facts } from './facts.ts';
 import { apparmorProfile, labelDescriptors, selinuxLabel } from './labels.ts';
 import type { DescriptorRequest, Plan } from './plan.ts';
 import { showInit } from './show.ts';
@@ -127,13 +127,9 @@ export function planHook(
  * An ordinary user may not enter the namespaces of a process that can't be dumped (ptrace(2)), but
  * must for startContainer hooks: init shows itself, with nothing left to be found in it.
  */
-export function admitHooks(
-  { hooks }: RuntimeConfig,
-  { privileged }: Facts,
-  options: ProcessOptions,
-): Step[] {
+export function admitHooks({ hooks }: RuntimeConfig, { privileged }: Facts): Step[] {
   if (privileged || !hooks?.startContainer?.length) return [];
-  return showInit(options, { pointer: '/hooks/startContainer', why: 'let the hooks in' });
+  return [showInit({ pointer: '/hooks/startContainer', why: 'let the hooks in' })];
 }
 
 /** What a hook of `start` depends on besides itself. */

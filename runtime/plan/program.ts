@@ -219,21 +219,15 @@ function executable(path: string, origin: Origin): Step[] {
  *
  * @param why what init waits for then
  */
-export function startProgram(
-  process: Process,
-  facts: ProcessFacts,
-  options: ProcessOptions,
-  why: string,
-): Step[] {
+export function startProgram(process: Process, facts: ProcessFacts, why: string): Step[] {
   const origin = { pointer: '', why };
   return [
-    ...closeAllBut(options.preserved),
     call('rt_sigprocmask', [SIG_SETMASK, NO_SIGNALS, 0, 8], {
       pointer: '',
       why: 'let all signals through',
     }),
     { kind: 'report', point: 'ready', answer: {}, ...origin },
-    ...loadFilter(process, facts, options),
+    ...loadFilter(process, facts),
     call('read', [inherited('fifo'), BYTE, 1], { ...origin, retry: ['EINTR'] }),
     // Nothing was read: whoever should have written it is gone.
     { kind: 'check', at: BYTE, offset: 0, width: 1, equals: GO, errno: 'ECANCELED', ...origin },
@@ -244,19 +238,27 @@ export function startProgram(
   ];
 }
 
-/** Between the caller's descriptors are some that init opened. @param kept in ascending order */
-function closeAllBut(kept: readonly number[]): Step[] {
+/**
+ * Closes what init opened on its way, and whatever of its caller's is not the program's. Until the
+ * program runs, init has that and the talk with scow and what it waits at: its first descriptor of
+ * its own and its third (see OWN_DESCRIPTORS); the progress page between them is mapped.
+ */
+export function closeSurplus({ preserveFds, preserved }: ProcessOptions): Step[] {
+  const own = FIRST_DESCRIPTOR + preserveFds;
+  const kept = [...preserved, own, own + 2];
   const starts = [FIRST_DESCRIPTOR, ...kept.map((fd) => fd + 1)];
-  return starts.flatMap((start, i) => {
-    const end = (kept[i] ?? 2 ** 32) - 1;
-    if (end < start) return [];
-    return [
-      call('close_range', [start, end, CLOSE_RANGE_CLOEXEC], {
-        pointer: '',
-        why: 'leave no descriptor of scow to the program',
-      }),
-    ];
-  });
+  const close = (first: number, last: number, how: number) =>
+    call('close_range', [first, last, how], {
+      pointer: '',
+      why: 'leave no descriptor of scow to the program',
+    });
+  return [
+    ...starts.flatMap((start, i) => {
+      const end = (kept[i] ?? 2 ** 32) - 1;
+      return end < start ? [] : [close(start, end, 0)];
+    }),
+    close(own, own + 2, CLOSE_RANGE_CLOEXEC),
+  ];
 }
 
 function argv(process: Process): Value {

@@ -1,7 +1,7 @@
 import type { Process } from '../../schemas/runtime-config.ts';
 import { SECCOMP } from '../linux/constants.ts';
 import { giveUpAdmin } from './credentials.ts';
-import type { ProcessFacts, ProcessOptions } from './facts.ts';
+import type { ProcessFacts } from './facts.ts';
 import { showInit } from './show.ts';
 import { call, flags, type Origin, result, type Step, struct } from './step.ts';
 
@@ -16,7 +16,7 @@ const NO_LISTENER = -1;
  * From here on any call may be forbidden, so there are as few as can be, and scow learns what it
  * must know from the progress page.
  */
-export function loadFilter(process: Process, facts: ProcessFacts, options: ProcessOptions): Step[] {
+export function loadFilter(process: Process, facts: ProcessFacts): Step[] {
   const { seccomp } = facts;
   if (seccomp === undefined) return [];
   const { program, listens } = seccomp;
@@ -29,7 +29,7 @@ export function loadFilter(process: Process, facts: ProcessFacts, options: Proce
     ['filter', 8, { bytes: program }],
   );
   return [
-    ...(seccomp.mustShow ? showInit(options, SHOW) : []),
+    ...(seccomp.mustShow ? [showInit(SHOW)] : []),
     call('seccomp', [flags('SECCOMP', SECCOMP, 'SET_MODE_FILTER'), seccomp.flags, filter], {
       ...origin,
       result: LISTENER,

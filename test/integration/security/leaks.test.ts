@@ -1,6 +1,15 @@
 /** What a container could get hold of that is not its own: descriptors, init, scow's program. */
 import { spawnSync } from 'node:child_process';
-import { closeSync, openSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import {
   bundleOf,
@@ -39,6 +48,19 @@ function runWithDirectories(engine: Engine, flags: readonly string[], edit: Edit
     for (const fd of fds) closeSync(fd);
   }
 }
+
+describe.each(ENGINES)('an init that waits for its start (%s)', (engine) => {
+  test('holds no more than it waits at', () => {
+    const id = newId();
+    const options = { engine } as const;
+    expect(scow(['create', '--bundle', bundleOf(), id], options)).toMatchObject({ stderr: '' });
+    const { pid } = JSON.parse(scow(['state', id], options).stdout);
+    const open = readdirSync(`/proc/${pid}/fd`)
+      .filter((fd) => Number(fd) > 2)
+      .map((fd) => readlinkSync(`/proc/${pid}/fd/${fd}`).replace(/\d+/, 'N'));
+    expect(open).toEqual(['socket:[N]', expect.stringMatching(/\/exec\.fifo$/)]);
+  });
+});
 
 describe.each(ENGINES)('open directories of the host (%s)', (engine) => {
   test('are not passed on', () => {

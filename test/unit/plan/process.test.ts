@@ -94,18 +94,27 @@ describe('the program', () => {
   });
 
   test.each([
-    [0, [], ['3, 4294967295']],
-    [1, [3], ['4, 4294967295']],
-    [5, [], ['3, 4294967295']],
-    [5, [3, 4, 5, 6, 7], ['8, 4294967295']],
-    [5, [4, 7], ['3, 3', '5, 6', '8, 4294967295']],
+    [0, [], ['4, 4', '6, 4294967295']],
+    [1, [3], ['5, 5', '7, 4294967295']],
+    [5, [], ['3, 7', '9, 9', '11, 4294967295']],
+    [5, [3, 4, 5, 6, 7], ['9, 9', '11, 4294967295']],
+    [5, [4, 7], ['3, 3', '5, 6', '9, 9', '11, 4294967295']],
   ])(
-    'of %i descriptors the caller has %p: all others are closed',
+    'of %i descriptors the caller has %p: init closes all others but the talk with scow and the FIFO',
     (preserveFds, preserved, gaps) => {
       const plan = planOf(minimal(), {}, { preserveFds, preserved });
-      expect(plan).toMatchObject({ firstDescriptor: 3 + preserveFds, preserved });
+      const first = 3 + preserveFds;
+      expect(plan).toMatchObject({ firstDescriptor: first, preserved });
+      expect(plan.descriptors.map(({ name }) => name).slice(0, 3)).toEqual([
+        'control',
+        'progress',
+        'fifo',
+      ]);
       const closed = plan.steps.map(show).filter((text) => text.startsWith('close_range'));
-      expect(closed).toEqual(gaps.map((gap) => `close_range(${gap}, 4)`));
+      expect(closed).toEqual([
+        ...gaps.map((gap) => `close_range(${gap}, 0)`),
+        `close_range(${first}, ${first + 2}, 4)`,
+      ]);
     },
   );
 });

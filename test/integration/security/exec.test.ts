@@ -117,7 +117,9 @@ describe.each(ENGINES)('open directories of the host (%s)', (engine) => {
     for (const link of ['/proc/self/fd', '/link'])
       for (const fd of numbers) {
         const flags = ['--cwd', `${link}/${fd}`];
-        const tried = execWith(id, flags, ['sh', '-c', 'echo escaped; pwd; ls ..'], canary);
+        const tried = execWith(id, flags, ['sh', '-c', 'pwd; test . -ef / || echo out'], canary);
+        // One may be of the container's own root directory.
+        if (tried.stdout === '/\n') continue;
         expect(tried.stdout).toBe('');
         expect(tried.status).not.toBe(0);
         expect(tried.stderr).toMatch(/^scow: .*working directory[^\n]*\n$/);

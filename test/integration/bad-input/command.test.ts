@@ -135,7 +135,7 @@ describe.each(ENGINES)('create (%s)', (engine) => {
         }),
       );
       expect(failureOf(bundle, { engine })).toBe(
-        `cgroup ${cgroup.path} is in use: 1 process(es) are in it (PID ${process.pid}); stop them, or choose another linux.cgroupsPath or container ID`,
+        `container's cgroup is not empty: 1 process(es) are in ${cgroup.path} (PID ${process.pid}); stop them, or choose another linux.cgroupsPath or container ID`,
       );
       expect(cgroup.processes({ recursive: false })).toEqual([process.pid]);
     } finally {

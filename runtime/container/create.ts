@@ -21,6 +21,7 @@ import { checkHostNamespaces } from './host-namespaces.ts';
 import { makeInitFiles, stateFiles } from './init-files.ts';
 import { InitProcess, KilledAtBirth } from './init-process.ts';
 import { checkIntelRdt, findResctrl, joinGroups, makeGroups, removeGroups } from './intel-rdt.ts';
+import { kernelMounts } from './kernel-mounts.ts';
 import { checkLabels } from './labels.ts';
 import { debug } from './log.ts';
 import { removePidFile, writePidFile } from './pid-file.ts';
@@ -184,7 +185,11 @@ function prepare(
   const { id, bundle, preserveFds, preserved, noPivot, noNewKeyring } = options;
   const given = {
     config: options.config,
-    facts: { ...readFacts(options.config, bundle, place), seccomp: options.seccomp },
+    facts: {
+      ...readFacts(options.config, bundle, place),
+      ...(noPivot ? { kernelMounts: kernelMounts() } : {}),
+      seccomp: options.seccomp,
+    },
   };
   const directory = join(options.root, id);
   const { config, facts } = offer?.offerNotifySocket(given, directory) ?? given;

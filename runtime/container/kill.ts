@@ -32,14 +32,14 @@ export function killContainer(store: ContainerStore, id: string, signal: number)
   const state = store.read(id);
   const directory = store.directory(id);
   const status = statusOf(state, directory);
+  // Without a PID namespace of its own, the container's other processes outlive its init.
+  const loose = state.ownPidNamespace || state.cgroup === null ? null : Cgroup.at(state.cgroup);
+  if (signal === SIGKILL && loose?.populated()) return loose.kill();
   if (status === 'stopped') throw notRunning(id);
   // Also one that is paused, for which the signal waits.
   const fatal = state.ownPidNamespace && !HARMLESS.includes(signal);
   if (status !== 'creating' && fatal && waitsForStart(directory))
     endBeforeStart(store, state, signal);
-  // Without a PID namespace of its own, the container's other processes outlive its init.
-  else if (signal === SIGKILL && !state.ownPidNamespace && state.cgroup !== null)
-    Cgroup.at(state.cgroup).kill();
   else if (!send(initOf(state), signal, id)) throw notRunning(id);
 }
 

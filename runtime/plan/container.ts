@@ -56,7 +56,7 @@ export function planContainer(config: RuntimeConfig, facts: Facts, options: Plan
     ...(hasCreateHooks(config) ? raiseRoot(facts) : []),
     handOver(process),
     ...masks(config),
-    ...enterRoot(config, options, namespaces),
+    ...enterRoot(config, facts, options, namespaces),
     ...useTerminal(process),
     ...ownStreams(process),
     ...becomeProcess(config, process, facts, options),

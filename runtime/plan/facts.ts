@@ -31,6 +31,8 @@ export interface Facts {
   readonly cgroup?: { readonly mount: string; readonly path: string };
   /** What `linux.seccomp` was compiled to. */
   readonly seccomp?: SeccompFilter | undefined;
+  /** Where the host has procfs and sysfs, the last mounted first: for `--no-pivot`. */
+  readonly kernelMounts?: readonly string[];
   /** Who called scow: of interest to hooks only. */
   readonly caller?: Caller;
 }

@@ -85,9 +85,31 @@ const PROPAGATION: Readonly<
   runbindable: { type: 'UNBINDABLE', recursive: true },
 };
 
+/**
+ * Below a mere chroot the host's mounts stay, and where one of procfs is whole, a user namespace in
+ * the container may mount another: without the paths that are hidden or read-only there. What may
+ * not be unmounted, in a user namespace of the container's own, is covered.
+ */
+function hideKernelMounts({ kernelMounts = [] }: Facts): Step[] {
+  return kernelMounts.map((path) => {
+    const origin = { pointer: POINTER, why: `hide the host's ${path}` };
+    const detach = { flags: MNT_DETACH, text: 'MNT_DETACH' };
+    return {
+      kind: 'first',
+      of: [
+        [call('umount2', [path, detach], { ...origin, tolerate: ['ENOENT'] })],
+        [call('mount', ['none', path, 'tmpfs', 0, 0], origin)],
+      ],
+      on: ['EINVAL', 'EPERM'],
+      ...origin,
+    };
+  });
+}
+
 /** Makes the root filesystem the root of init, and lets the host's go. */
 export function enterRoot(
   config: RuntimeConfig,
+  facts: Facts,
   options: PlanOptions,
   namespaces: Namespaces,
 ): Step[] {
@@ -103,7 +125,11 @@ export function enterRoot(
     );
   steps.push(call('fchdir', [ROOT], origin));
   if (options.noPivot || !namespaces.makes('mount'))
-    steps.push(call('chroot', ['.'], origin), call('chdir', ['/'], origin));
+    steps.push(
+      ...(namespaces.makes('mount') ? hideKernelMounts(facts) : []),
+      call('chroot', ['.'], origin),
+      call('chdir', ['/'], origin),
+    );
   else
     steps.push(
       call('pivot_root', ['.', '.'], origin),

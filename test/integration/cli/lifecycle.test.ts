@@ -144,21 +144,27 @@ describe.each(ENGINES)('under %s', (engine) => {
     await eventually(() => readFileSync(stdoutFile, 'utf8') === 'child\n');
   });
 
-  test("what shares the host's PID namespace is killed to the last process", async () => {
-    const bundle = bundleOf((config) => {
-      running('sh', '-c', 'sleep 1000 & sleep 1000 & exec sleep 1000')(config);
-      if (config.linux?.namespaces)
-        config.linux.namespaces = config.linux.namespaces.filter(({ type }) => type !== 'pid');
-    });
-    const id = newId();
-    expect(scow(['run', '-d', '--bundle', bundle, id], { engine }).status).toBe(0);
-    const cgroup = Cgroup.at(stateOf(id).cgroup ?? '');
-    await eventually(() => cgroup.processes({ recursive: true }).length === 3);
-    expect(scow(['kill', id, 'KILL'], { engine }).status).toBe(0);
-    await eventually(() => !cgroup.populated());
-    expect(scow(['delete', id], { engine })).toMatchObject({ status: 0, stderr: '' });
-    expect(existsSync(cgroup.path)).toBe(false);
-  });
+  test.each([[false], [true]])(
+    "what shares the host's PID namespace is killed to the last process; the first gone: %s",
+    async (headless) => {
+      const bundle = bundleOf((config) => {
+        running('sh', '-c', 'sleep 1000 & sleep 1000 & exec sleep 1000')(config);
+        if (config.linux?.namespaces)
+          config.linux.namespaces = config.linux.namespaces.filter(({ type }) => type !== 'pid');
+      });
+      const id = newId();
+      expect(scow(['run', '-d', '--bundle', bundle, id], { engine }).status).toBe(0);
+      const cgroup = Cgroup.at(stateOf(id).cgroup ?? '');
+      await eventually(() => cgroup.processes({ recursive: true }).length === 3);
+      if (headless) process.kill(JSON.parse(scow(['state', id], { engine }).stdout).pid, 'SIGKILL');
+      if (headless) await eventually(() => cgroup.processes({ recursive: true }).length === 2);
+      expect(scow(['kill', id, 'KILL'], { engine }).status).toBe(0);
+      await eventually(() => !cgroup.populated());
+      expect(scow(['kill', id, 'KILL'], { engine }).status).toBe(1);
+      expect(scow(['delete', id], { engine })).toMatchObject({ status: 0, stderr: '' });
+      expect(existsSync(cgroup.path)).toBe(false);
+    },
+  );
 
   test('one damaged state does not hide the other containers', () => {
     const id = newId();

@@ -6,7 +6,9 @@ import { bundleOf, cleanUp, ENGINES, testDirectory } from '../../helpers/scow.ts
 import { mountAt, parseMountinfo } from './mountinfo.ts';
 import {
   both,
+  capable,
   lines,
+  linuxOf,
   mounting,
   output,
   portable,
@@ -356,6 +358,23 @@ describe.each(ENGINES)('the root filesystem under %s', (engine) => {
     expect(own).toBe(output('runc', both(portable, edit), options));
     expect(own).toContain('/home: No such file or directory');
   });
+
+  it.each([[[]], [['--no-pivot']]])(
+    'lets no user namespace in the container mount a procfs without hidden paths, %j',
+    (flags) => {
+      const script = 'unshare -mrpf sh -c "mount -t proc none /proc && ls /proc/1" 2>&1';
+      const edit = both(portable, capable('CAP_SETFCAP', 'CAP_SYS_ADMIN'), shell(script));
+      const shown = runBundle(engine, bundleOf(edit), { flags }).stdout;
+      expect(shown).toMatch(/mount: permission denied/);
+      const users = both(edit, (config) => {
+        const linux = linuxOf(config);
+        linux.namespaces = [...(linux.namespaces ?? []), { type: 'user' }];
+        linux.uidMappings = [{ containerID: 0, hostID: 0, size: 65536 }];
+        linux.gidMappings = linux.uidMappings;
+      });
+      expect(runBundle(engine, bundleOf(users), { flags })).toMatchObject({ stdout: shown });
+    },
+  );
 
   it('may be a mount of its own with mounts below it', () => {
     const edit = both(portable, shell('cat /tmp/file; cut -d" " -f5 /proc/self/mountinfo'));

@@ -18,7 +18,7 @@ import type { InitFiles } from './init-files.ts';
 import { setLimits, setOomScore } from './limits.ts';
 import { mapMount, openMountSource } from './mount-source.ts';
 import { moveNetDevices } from './net-devices.ts';
-import { isAsleep, type ProcessId, startTimeOf } from './process.ts';
+import { isAsleep, type ProcessId, pidfdOfChild, startTimeOf } from './process.ts';
 import { resetAffinity, setScheduling } from './scheduling.ts';
 import { writeTimeOffsets } from './time-offsets.ts';
 import { homeOf } from './user-database.ts';
@@ -287,7 +287,7 @@ export class InitProcess {
 
   /** Init went on in a child of its own making, and is about to end. */
   #follow(pid: number): void {
-    const pidfd = syscall('pidfd_open', pid, 0);
+    const pidfd = pidfdOfChild(pid);
     this.#reap();
     closeSync(this.#pidfd);
     this.#pid = pid;

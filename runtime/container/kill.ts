@@ -34,7 +34,10 @@ export function killContainer(store: ContainerStore, id: string, signal: number)
   const status = statusOf(state, directory);
   // Without a PID namespace of its own, the container's other processes outlive its init.
   const loose = state.ownPidNamespace || state.cgroup === null ? null : Cgroup.at(state.cgroup);
-  if (signal === SIGKILL && loose?.populated()) return loose.kill();
+  if (signal === SIGKILL && loose?.populated()) {
+    loose.kill();
+    return;
+  }
   if (status === 'stopped') throw notRunning(id);
   // Also one that is paused, for which the signal waits.
   const fatal = state.ownPidNamespace && !HARMLESS.includes(signal);

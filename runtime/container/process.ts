@@ -4,6 +4,7 @@ import { POLL } from '../linux/constants.ts';
 import { SyscallError, trySyscall } from '../linux/syscall.ts';
 import { waitFor } from './wait.ts';
 
+const SIGKILL = 9;
 const { EINVAL, ESRCH } = constants.errno;
 
 /** A process, told apart from a later one that was given the same PID. */
@@ -74,6 +75,20 @@ export function withPidfd<T>(id: ProcessId, use: (pidfd: number) => T): T | unde
   } finally {
     closeSync(pidfd);
   }
+}
+
+/**
+ * Opens a descriptor of a child that this process has just come by. One that can't be had is ended: as
+ * long as nobody waits for it, it holds up the PID namespace that it is in.
+ *
+ * @throws SyscallError
+ */
+export function pidfdOfChild(pid: number): number {
+  const pidfd = trySyscall('pidfd_open', pid, 0);
+  if (pidfd >= 0) return pidfd;
+  trySyscall('kill', pid, SIGKILL);
+  trySyscall('wait4', pid, 0, 0, 0);
+  throw new SyscallError('pidfd_open', [pid, 0], -pidfd);
 }
 
 /**

@@ -249,10 +249,14 @@ export class ContainerStore {
       if (code === 'ENOENT' || code === 'ENOTDIR') throw new NoSuchContainer(id, this.root);
       throw error;
     }
-    const locked = flock(fd, operation) && isStillAt(fd, directory);
-    if (locked) return { release: () => closeSync(fd) };
-    closeSync(fd);
-    return undefined;
+    let locked = false;
+    try {
+      locked = flock(fd, operation) && isStillAt(fd, directory);
+    } finally {
+      // Held on, it would be in our own way when the container is deleted.
+      if (!locked) closeSync(fd);
+    }
+    return locked ? { release: () => closeSync(fd) } : undefined;
   }
 }
 

@@ -4,16 +4,18 @@ import { compile } from '../../init/compile.ts';
 import { Conversation } from '../../init/conversation.ts';
 import { launch } from '../../init/launch.ts';
 import { PROGRESS } from '../../init/protocol.ts';
+import { P_PIDFD, W } from '../../linux/constants.ts';
 import { socketPair } from '../../linux/socket.ts';
-import { syscall, trySyscall } from '../../linux/syscall.ts';
+import { trySyscall } from '../../linux/syscall.ts';
 import { type HookName, planHook } from '../../plan/hooks.ts';
 import { descriptorNumbers, type Plan } from '../../plan/plan.ts';
 import { readCaller } from '../facts.ts';
 import { describeFailure } from '../failure.ts';
 import { debug, warn } from '../log.ts';
+import { pidfdOfChild } from '../process.ts';
 import type { ContainerState, ContainerStatus } from '../state.ts';
 import { HookStreams, memoryFile } from './streams.ts';
-import { describeEnd, statusOfChild, waitForHook } from './wait.ts';
+import { describeEnd, type HookEnd, statusOfChild, waitForHook } from './wait.ts';
 
 const SIGKILL = 9;
 
@@ -103,13 +105,28 @@ function runHook(
     occasion.inside?.plan(hook, index) ?? planHook(hook, name, index, state.bundle, readCaller());
   const pidfd = startHook(plan, streams, occasion.inside);
   try {
-    const wait = waitForHook(pidfd, hook, occasion.init);
-    const end = { wait, status: statusOfChild(pidfd), words: streams.lastWords() };
+    const end = { ...endOf(pidfd, hook, occasion), words: streams.lastWords() };
     const message = describeEnd(hook, `/hooks/${name}/${index}`, end);
     if (message !== undefined) throw new Error(message);
   } finally {
     closeSync(pidfd);
   }
+}
+
+/** Waits for a hook. One that can't be waited for is ended: it would hold up its PID namespace. */
+function endOf(pidfd: number, hook: Hook, { init }: Occasion): Pick<HookEnd, 'wait' | 'status'> {
+  try {
+    return { wait: waitForHook(pidfd, hook, init), status: statusOfChild(pidfd) };
+  } catch (error) {
+    end(pidfd);
+    throw error;
+  }
+}
+
+/** Ends a hook, or what is to become one, and waits for it. */
+function end(pidfd: number): void {
+  trySyscall('pidfd_send_signal', pidfd, SIGKILL, 0, 0);
+  trySyscall('waitid', P_PIDFD, pidfd, 0, W.EXITED, 0);
 }
 
 /**
@@ -149,16 +166,17 @@ function followHook(born: Child, talk: Conversation, inside: Inside | undefined)
       if (message.kind === 'failure')
         throw new Error(describeFailure(message.step, message.errno, {}));
       if (message.step.kind === 'fork') {
+        const pidfd = pidfdOfChild(message.value);
         discard(child);
-        child = { pid: message.value, pidfd: syscall('pidfd_open', message.value, 0) };
+        child = { pid: message.value, pidfd };
       } else {
         inside?.place(child.pid);
         talk.answer();
       }
     }
   } catch (error) {
-    trySyscall('pidfd_send_signal', child.pidfd, SIGKILL, 0, 0);
-    discard(child);
+    end(child.pidfd);
+    closeSync(child.pidfd);
     throw error;
   }
 }

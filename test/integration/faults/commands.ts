@@ -14,6 +14,8 @@ export interface Subcommand {
   readonly processes?: number;
   /** What the container can be afterwards, however far the command came; `none` is gone. */
   readonly after: readonly string[];
+  /** Hooks of all kinds run with it. */
+  readonly hooks?: boolean;
   /** It does what `create` does, and then more: not each of its calls need be tried. */
   readonly creates?: boolean;
 }
@@ -46,6 +48,15 @@ const SUBCOMMANDS: readonly Subcommand[] = [
     args: (at) => ['run', '--detach', '-b', at.bundle, at.id],
     prepare: nothing,
     after: ['none', 'stopped', 'created', 'running'],
+    creates: true,
+  },
+  {
+    name: 'run with hooks',
+    args: (at) => ['run', '-b', at.bundle, at.id],
+    prepare: nothing,
+    program: ['sleep', '0.05'],
+    hooks: true,
+    after: ['none', 'stopped', 'running'],
     creates: true,
   },
   {
@@ -116,10 +127,21 @@ const SUBCOMMANDS: readonly Subcommand[] = [
   },
 ];
 
+const HOOK = [{ path: '/bin/true' }];
+const HOOKS = {
+  prestart: HOOK,
+  createRuntime: HOOK,
+  createContainer: HOOK,
+  startContainer: HOOK,
+  poststart: HOOK,
+  poststop: HOOK,
+};
+
 /** Places to run a command at, two at once. */
-export function workplacesFor(engine: Engine, { program = ['sleep', '1000'] }: Subcommand) {
+export function workplacesFor(engine: Engine, { program = ['sleep', '1000'], hooks }: Subcommand) {
   const edit = (config: EditableConfig) => {
     running(...program)(config);
+    if (hooks) config.hooks = HOOKS;
   };
   return [new Workplace(engine, edit), new Workplace(engine, edit)] as const;
 }

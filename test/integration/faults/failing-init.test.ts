@@ -118,7 +118,7 @@ async function failAll(engine: Engine, edit: Edit, sample: number): Promise<void
     // As the owner in the user namespace.
     spawnSync('chown', ['-hR', '100000:100000', join(at.bundle, 'rootfs')]);
     await at.must(...create(at));
-    at.delete();
+    await at.delete();
     at.settle();
   }
   const points = (await first.pointsOf(create(first)))
@@ -126,7 +126,7 @@ async function failAll(engine: Engine, edit: Edit, sample: number): Promise<void
     .filter(
       (_, i, all) => !all.slice(Math.max(0, i - 1), i + 2).every(({ call }) => call === DROPS),
     );
-  first.delete();
+  await first.delete();
   const tries = points.flatMap((point): Try[] => [
     { point, outcome: 'EIO' },
     ...(point.number % 8 === 1 ? [{ point, outcome: 'KILL' } as const] : []),
@@ -144,7 +144,7 @@ async function failAll(engine: Engine, edit: Edit, sample: number): Promise<void
       const start = await at.run(['start', at.id]);
       if (start.status !== 0)
         expect(start.stderr).toMatch(/^scow: cannot (execute|start) [^\n]+\n$/);
-      at.delete();
+      await at.delete();
     }
     at.expectNothing();
   });

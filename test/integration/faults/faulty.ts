@@ -105,8 +105,8 @@ export class Workplace {
   }
 
   /** What `delete --force` does. */
-  delete(): void {
-    forceDeleteContainer(this.#store, this.id);
+  delete(): Promise<void> {
+    return forceDeleteContainer(this.#store, this.id);
   }
 
   /** Waits until `state` says so. */
@@ -138,8 +138,8 @@ export class Workplace {
   }
 
   /** Removes what a command left behind. */
-  recover(): void {
-    this.delete();
+  async recover(): Promise<void> {
+    await this.delete();
     for (const path of this.#traces().cgroups) Cgroup.at(path).remove();
   }
 
@@ -148,11 +148,14 @@ export class Workplace {
     // A container that is created keeps the streams: a pipe would be waited for.
     const file = join(this.directory, 'stderr');
     const stderr = openSync(file, 'w');
+    // An init whose look at its streams fails gives them to its user: not the machine's /dev/null.
+    const others = openSync(join(this.directory, 'streams'), 'w+');
     const [command, ...first] = faultyCommand(engine);
     const child = spawn(command, [...first, '--root', this.root, ...args], {
-      stdio: ['ignore', 'ignore', stderr],
+      stdio: [others, others, stderr],
       env: { ...process.env, ...env },
     });
+    closeSync(others);
     closeSync(stderr);
     return new Promise((resolve, reject) => {
       child.on('error', reject);
@@ -225,7 +228,7 @@ export async function atEach<T>(
         failures.push(`${JSON.stringify(item)}: ${(error as Error).message}`);
         if (failures.length >= MOST_FAILURES) left.length = 0;
         try {
-          at.recover();
+          await at.recover();
         } catch (cause) {
           failures.push((cause as Error).message);
         }

@@ -16,7 +16,7 @@ async function killAll(engine: Engine, command: Subcommand, sample: number): Pro
   const points = (await first.pointsOf(command.args(first))).filter(
     ({ place }) => place !== 'init',
   );
-  first.delete();
+  await first.delete();
   const chosen = afterChanges(points).filter((_, i) => i % sample === 0);
   await atEach(workplaces, chosen, async (point, at) => {
     await command.prepare(at);
@@ -28,7 +28,7 @@ async function killAll(engine: Engine, command: Subcommand, sample: number): Pro
     expect(command.after).toContain(found);
     if (command.processes !== undefined) await at.hasProcesses(command.processes);
     if (found === 'created') await at.must('start', at.id);
-    at.delete();
+    await at.delete();
     at.expectNothing();
   });
 }

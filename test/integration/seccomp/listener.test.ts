@@ -166,7 +166,7 @@ describe.each(ENGINES)('an agent (%s)', (engine) => {
     expect(failing('/no/agent.sock')).toEqual({
       status: 1,
       stderr:
-        'scow: failed to connect with seccomp agent at /no/agent.sock: no such file: its owner must make it and listen before scow is called  [/linux/seccomp/listenerPath]\n',
+        'scow: failed to connect with seccomp agent at /no/agent.sock: no such file: its owner must make it and listen before the container is created  [/linux/seccomp/listenerPath]\n',
       left: [],
     });
     expect(failing('/etc/passwd')).toEqual({

@@ -9,7 +9,7 @@ import { eventually } from './scow.ts';
 const children: ChildProcess[] = [];
 
 /** A shell that does what a container's init does with the FIFO, and then executes `sleep`. */
-const INIT = 'exec 3<>"$1"; echo ready; read -r -d "" -u 3; exec 3<&-; exec sleep 1000';
+const INIT = 'exec 3<>"$1"; echo ready; read -r -N 1 -u 3; exec 3<&-; exec sleep 1000';
 
 /**
  * Puts a container into the store whose init is an ordinary process that waits at the FIFO: for

@@ -1,4 +1,5 @@
 import { closeSync, openSync, readFileSync } from 'node:fs';
+import { withoutAbsent } from '../../schemas/absent.ts';
 import type { RuntimeConfig } from '../../schemas/runtime-config.ts';
 import { formatViolations, parseJson, validateRuntimeConfig } from '../../schemas/validate.ts';
 import { O } from '../linux/constants.ts';
@@ -7,7 +8,7 @@ import { reason } from '../linux/reason.ts';
 /** A valid config.json. */
 export interface BundleConfig {
   readonly config: RuntimeConfig;
-  /** The text that it was read from. */
+  /** Its text, without fields that say nothing. */
   readonly text: string;
 }
 
@@ -19,8 +20,8 @@ export interface BundleConfig {
  *   every violation
  */
 export function readConfig(file: string): BundleConfig {
-  const text = readText(file);
-  const config: unknown = parseJson(text, file);
+  const original = readText(file);
+  const { config, text } = withoutAbsent(parseJson(original, file), original);
   const violations = validateRuntimeConfig(config);
   if (violations.length > 0) throw new Error(formatViolations(file, violations));
   return { config: config as RuntimeConfig, text };

@@ -16,8 +16,8 @@ export interface Subcommand {
   readonly after: readonly string[];
   /** Hooks of all kinds run with it. */
   readonly hooks?: boolean;
-  /** It does what `create` does, and then more: not each of its calls need be tried. */
-  readonly creates?: boolean;
+  /** One call in so many is tried: much of what it does, others do as well. All, if not given. */
+  readonly sample?: number;
 }
 
 const nothing = async () => {};
@@ -41,14 +41,14 @@ const SUBCOMMANDS: readonly Subcommand[] = [
     prepare: nothing,
     program: ['sleep', '0.05'],
     after: ['none', 'stopped', 'running'],
-    creates: true,
+    sample: 4,
   },
   {
     name: 'run --detach',
     args: (at) => ['run', '--detach', '-b', at.bundle, at.id],
     prepare: nothing,
     after: ['none', 'stopped', 'created', 'running'],
-    creates: true,
+    sample: 4,
   },
   {
     name: 'run with hooks',
@@ -57,7 +57,7 @@ const SUBCOMMANDS: readonly Subcommand[] = [
     program: ['sleep', '0.05'],
     hooks: true,
     after: ['none', 'stopped', 'running'],
-    creates: true,
+    sample: 4,
   },
   {
     name: 'start',
@@ -69,6 +69,7 @@ const SUBCOMMANDS: readonly Subcommand[] = [
     name: 'exec',
     args: (at) => ['exec', '--user', 'root', at.id, 'true'],
     prepare: started,
+    sample: 2,
     after: ['running'],
     processes: 1,
   },
@@ -76,6 +77,7 @@ const SUBCOMMANDS: readonly Subcommand[] = [
     name: 'exec --detach',
     args: (at) => ['exec', '--detach', '--pid-file', `${at.directory}/pid`, at.id, 'true'],
     prepare: started,
+    sample: 5,
     after: ['running'],
     processes: 1,
   },
@@ -156,6 +158,6 @@ export function subcommandsFor(engine: Engine): [name: string, command: Subcomma
 }
 
 /** Each how many-th call is tried. */
-export function sampleFor(engine: Engine, { creates }: Subcommand): number {
-  return engine === 'node' ? 40 : creates ? 4 : 1;
+export function sampleFor(engine: Engine, { sample = 1 }: Subcommand): number {
+  return engine === 'node' ? 40 : sample;
 }

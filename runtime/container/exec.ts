@@ -1,5 +1,7 @@
+import { closeSync } from 'node:fs';
 import type { Process, RuntimeConfig } from '../../schemas/runtime-config.ts';
 import { compile } from '../init/compile.ts';
+import { CONTAINER_ROOT } from '../plan/enter.ts';
 import { type ExecFacts, planExec } from '../plan/exec.ts';
 import { descriptorNumbers, type Plan } from '../plan/plan.ts';
 import { withGrantable } from './capabilities.ts';
@@ -10,7 +12,7 @@ import { standInFor } from './foreground.ts';
 import { JoiningFiles } from './init-files.ts';
 import { InitProcess } from './init-process.ts';
 import { joinGroups } from './intel-rdt.ts';
-import { namespacesApart } from './join.ts';
+import { namespacesApart, openRootOf } from './join.ts';
 import { checkLabels } from './labels.ts';
 import { removePidFile, writePidFile } from './pid-file.ts';
 import { isAlive, withPidfd } from './process.ts';
@@ -153,7 +155,13 @@ function start(
   };
   try {
     const program = compile(plan.steps, descriptorNumbers(plan));
-    const init = InitProcess.start(plan, program, files, { container }, place.birthplace);
+    const given = { container, [CONTAINER_ROOT]: openRootOf(state.pid) };
+    let init: InitProcess;
+    try {
+      init = InitProcess.start(plan, program, files, given, place.birthplace);
+    } finally {
+      closeSync(given[CONTAINER_ROOT]);
+    }
     undo.push(() => init.kill());
     const master = init.serve({
       config,

@@ -1,5 +1,6 @@
-import { statSync } from 'node:fs';
+import { openSync, statSync } from 'node:fs';
 import type { NamespaceType } from '../../schemas/runtime-config.ts';
+import { O } from '../linux/constants.ts';
 import { codeOf, reason } from '../linux/reason.ts';
 
 /** Namespaces by their names below /proc/PID/ns, namespaces(7). */
@@ -34,4 +35,13 @@ function isApart(pid: number, file: string): boolean {
       codeOf(cause) === 'EACCES' ? ': before its start only root may enter such a container' : '';
     throw new Error(`cannot find the container's namespaces: ${reason(cause)}${hint}`, { cause });
   }
+}
+
+/**
+ * Opens the root directory of a process. The caller closes it.
+ *
+ * @throws Error of node:fs when there is no such process, or this one may not know
+ */
+export function openRootOf(pid: number): number {
+  return openSync(`/proc/${pid}/root`, O.PATH | O.DIRECTORY | O.CLOEXEC);
 }

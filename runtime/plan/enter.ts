@@ -4,12 +4,28 @@ import { NAMESPACE_FLAGS } from './namespaces.ts';
 import type { DescriptorRequest } from './plan.ts';
 import { call, flags, inherited, type Step } from './step.ts';
 
-/** What the steps of {@link enterContainer} need to be born with. */
+/** The name of the descriptor of the container's root directory. */
+export const CONTAINER_ROOT = 'container root';
+
+/** What the steps of {@link enterContainer} need to be born with: a pidfd of its init, and its root. */
 export const ENTER_DESCRIPTORS: readonly DescriptorRequest[] = [
   { name: 'container', source: { kind: 'given' }, pointer: '' },
+  { name: CONTAINER_ROOT, source: { kind: 'given' }, pointer: '' },
 ];
 
 const ORIGIN = { pointer: '', why: "join the container's namespaces" };
+
+/**
+ * Who joins a mount namespace is in its root, which is not the container's when scow was in a chroot as it
+ * made the container: pivot_root then left the root of the host where it was.
+ */
+const ENTER_ROOT: readonly Step[] = [
+  call('fchdir', [inherited(CONTAINER_ROOT)], {
+    pointer: '',
+    why: "change to the container's root directory",
+  }),
+  call('chroot', ['.'], { pointer: '', why: "make the container's root directory the root" }),
+];
 
 /**
  * Brings init into namespaces of a running container, and nothing more: it becomes root of the
@@ -32,6 +48,7 @@ export function enterContainer(namespaces: readonly NamespaceType[]): Step[] {
   ];
   if (names.length > 0)
     steps.push(call('setns', [inherited('container'), flags('CLONE', CLONE, ...names)], ORIGIN));
+  if (namespaces.includes('mount')) steps.push(...ENTER_ROOT);
   if (namespaces.includes('user'))
     steps.push(call('setresgid', [0, 0, 0], ORIGIN), call('setresuid', [0, 0, 0], ORIGIN));
   if (namespaces.includes('pid')) steps.push({ kind: 'fork', ...ORIGIN });

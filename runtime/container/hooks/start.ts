@@ -3,11 +3,12 @@ import type { RuntimeConfig } from '../../../schemas/runtime-config.ts';
 import { Cgroup } from '../../cgroups/cgroup.ts';
 import { O } from '../../linux/constants.ts';
 import { syscall } from '../../linux/syscall.ts';
+import { CONTAINER_ROOT } from '../../plan/enter.ts';
 import { planStartHook } from '../../plan/hooks.ts';
 import { PROC } from '../../plan/labels.ts';
 import { needsHome, variables } from '../../plan/program.ts';
 import { readCaller } from '../facts.ts';
-import { namespacesApart } from '../join.ts';
+import { namespacesApart, openRootOf } from '../join.ts';
 import { readProcessFacts } from '../process-facts.ts';
 import type { ContainerState } from '../state.ts';
 import { homeOf } from '../user-database.ts';
@@ -24,9 +25,10 @@ export function runStartHooks(state: ContainerState, config: RuntimeConfig): voi
   const init = syscall('pidfd_open', state.pid, 0);
   // For the container's labels.
   const proc = openSync('/proc', O.PATH | O.DIRECTORY | O.CLOEXEC);
+  const root = openRootOf(state.pid);
   try {
     const joined = namespacesApart(state.pid);
-    const environment = environmentOf(config, state.pid);
+    const environment = environmentOf(config, root);
     const { lastCapability } = readProcessFacts();
     const caller = readCaller();
     runHooks('startContainer', state, {
@@ -34,7 +36,7 @@ export function runStartHooks(state: ContainerState, config: RuntimeConfig): voi
       pid: pidInContainer(state.pid),
       init,
       inside: {
-        descriptors: { container: init, [PROC]: proc },
+        descriptors: { container: init, [CONTAINER_ROOT]: root, [PROC]: proc },
         place: (pid) => {
           if (state.cgroup !== null) Cgroup.at(state.cgroup).addProcess(pid);
         },
@@ -43,19 +45,13 @@ export function runStartHooks(state: ContainerState, config: RuntimeConfig): voi
       },
     });
   } finally {
-    for (const fd of [init, proc]) closeSync(fd);
+    for (const fd of [init, proc, root]) closeSync(fd);
   }
 }
 
 /** That of the container's process, as runc has it for hooks that set none of their own. */
-function environmentOf({ process }: RuntimeConfig, pid: number): string[] {
+function environmentOf({ process }: RuntimeConfig, root: number): string[] {
   if (process === undefined) return [];
   const env = variables(process);
-  if (!needsHome(process)) return env;
-  const root = openSync(`/proc/${pid}/root`, O.PATH | O.DIRECTORY | O.CLOEXEC);
-  try {
-    return [...env, `HOME=${homeOf(process.user.uid, root)}`];
-  } finally {
-    closeSync(root);
-  }
+  return needsHome(process) ? [...env, `HOME=${homeOf(process.user.uid, root)}`] : env;
 }

@@ -85,7 +85,7 @@ export function makeCgroup(
   undo: (() => void)[],
 ): Cgroup | undefined {
   if (place === undefined || place.shared) {
-    const limits = settingsOf(config.linux?.resources ?? {});
+    const limits = settingsIn(config);
     if (limits.length > 0)
       warn(`without a cgroup, by --cgroup-manager disabled, ${limits[0]?.pointer} has no effect`);
     warnOfLooseProcesses(config);
@@ -106,7 +106,10 @@ export function makeCgroup(
     removeCreated(created);
   });
   enableControllers(place.mount, cgroup.path);
-  applySettings(cgroup, settingsBut(config, isOfPids));
+  applySettings(
+    cgroup,
+    settingsIn(config).filter((setting) => !isOfPids(setting)),
+  );
   applyDeviceRules(cgroup, [...(config.linux?.resources?.devices ?? []), ...DEFAULT_DEVICE_RULES]);
   const owner = cgroupOwner(config);
   if (owner !== undefined && process.geteuid?.() === 0) cgroup.delegateTo(owner);
@@ -128,16 +131,15 @@ function warnOfLooseProcesses(config: RuntimeConfig): void {
  * @throws Error in one line when the kernel refuses
  */
 export function limitProcesses(config: RuntimeConfig, cgroup: Cgroup): void {
-  const isOther = (setting: Setting) => !isOfPids(setting);
-  applySettings(cgroup, settingsBut(config, isOther));
+  applySettings(cgroup, settingsIn(config).filter(isOfPids));
 }
 
 function isOfPids({ file }: Setting): boolean {
   return file.startsWith('pids.');
 }
 
-function settingsBut(config: RuntimeConfig, unwanted: (setting: Setting) => boolean): Setting[] {
-  return settingsOf(config.linux?.resources ?? {}).filter((setting) => !unwanted(setting));
+function settingsIn(config: RuntimeConfig): Setting[] {
+  return settingsOf(config.linux?.resources ?? {});
 }
 
 /**

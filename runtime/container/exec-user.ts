@@ -1,8 +1,8 @@
-import { closeSync, openSync } from 'node:fs';
+import { closeSync } from 'node:fs';
 import type { User } from '../../schemas/runtime-config.ts';
-import { O } from '../linux/constants.ts';
 import { reason } from '../linux/reason.ts';
 import { isId } from '../linux/user-database.ts';
+import { openRootOf } from './join.ts';
 
 /**
  * Turns `USER[:GROUP]` into the user of a process. Numbers are taken as they are, and leave the
@@ -65,7 +65,7 @@ async function byName(
 function inRootOf<T>(pid: number, use: (root: number) => T): T {
   let root: number;
   try {
-    root = openSync(`/proc/${pid}/root`, O.PATH | O.DIRECTORY | O.CLOEXEC);
+    root = openRootOf(pid);
   } catch (cause) {
     throw new Error(`cannot look into the container's root directory: ${reason(cause)}`, { cause });
   }

@@ -9,11 +9,10 @@ import { convertConfig, type RootfsFacts } from './config/convert.ts';
 import { directoryInRoot, readInRoot } from './config/rootfs-file.ts';
 import { resolveUser } from './config/user.ts';
 import { layerSources } from './image/layers.ts';
-import { openLayout } from './image/layout.ts';
+import { openLayoutImage } from './image/layout-source.ts';
 import { formatPlatform, hostPlatform, parsePlatform, platformDistance } from './image/platform.ts';
-import { parseImageReference } from './image/reference.ts';
 import { type Image, resolveImage } from './image/resolve.ts';
-import type { Storage } from './image/storage.ts';
+import type { BlobSource } from './image/source.ts';
 import { applyLayers } from './layers/apply.ts';
 import { openStaging, type Staging } from './staging.ts';
 
@@ -69,16 +68,15 @@ export async function unpack(
   signal: AbortSignal,
 ): Promise<UnpackPlan> {
   const platform = options.platform === undefined ? undefined : parsePlatform(options.platform);
-  const reference = parseImageReference(options.image);
-  const layout = await openLayout(reference.layout);
+  const source = await openLayoutImage(options.image);
   try {
-    const image = await resolveImage(layout, reference, platform);
+    const image = await resolveImage(source, platform);
     const plan = planOf(image);
     warnOfForeign(image, platform === undefined, observer);
     const staging = openStaging(options.bundle);
     try {
       observer.begin(plan);
-      await fill(staging, image, layout.storage, options, observer, signal);
+      await fill(staging, image, source, options, observer, signal);
       signal.throwIfAborted();
       staging.commit();
     } catch (error) {
@@ -87,7 +85,7 @@ export async function unpack(
     }
     return plan;
   } finally {
-    layout.storage.close();
+    source.close();
   }
 }
 
@@ -114,7 +112,7 @@ function warnOfForeign({ config }: Image, unasked: boolean, observer: UnpackObse
 async function fill(
   staging: Staging,
   image: Image,
-  storage: Storage,
+  source: BlobSource,
   options: UnpackOptions,
   observer: UnpackObserver,
   signal: AbortSignal,
@@ -123,7 +121,7 @@ async function fill(
   mkdirSync(rootfs);
   // Layers that say nothing of the root leave it as images expect it, whatever the umask.
   chmodSync(rootfs, 0o755);
-  const sources = layerSources(storage, image, (index) => {
+  const sources = layerSources(source, image, (index) => {
     signal.throwIfAborted();
     observer.layer(index);
   });

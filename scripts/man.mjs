@@ -43,7 +43,7 @@ export async function writeManuals(dist, out) {
       description: [
         'A bundle is what an OCI runtime such as *scow*(8) runs: a root filesystem and its configuration.',
       ],
-      flags: [],
+      flags: bundler.GLOBAL_FLAGS,
       commands: bundler.COMMANDS,
       also: ['scow(8)'],
     }),

@@ -1,6 +1,8 @@
 import yargs, { type Argv } from 'yargs';
 import { IMAGE_SPEC_VERSION, VERSION } from '../../schemas/version.ts';
-import { COMMANDS, type Command, type Flag, type Input } from './table.ts';
+import { type Command, type Flag, type Input, usageOf } from './command.ts';
+import { COMMANDS, GLOBAL_FLAGS } from './table.ts';
+import { type Line, splitLine } from './words.ts';
 
 /** What a command line asks for: a command to be run, or a text to be printed. */
 export type Request =
@@ -15,15 +17,16 @@ export type Request =
 export async function parse(args: readonly string[]): Promise<Request> {
   const parser = program();
   if (args.length === 0) return { print: `${await parser.getHelp()}\n` };
-  checkCommand(args[0] as string);
-  checkSwitches(args);
+  const line = splitLine(args);
+  checkCommand(line);
+  checkSwitches(line);
   let output = '';
   const failures: string[] = [];
   const values = await parser
     .fail((message, error) => {
       failures.push(message ?? error.message);
     })
-    .parse([...args], {}, (_error: unknown, _values: unknown, text: string) => {
+    .parse([...line.words], {}, (_error: unknown, _values: unknown, text: string) => {
       output = text;
     });
   const command = COMMANDS.find(({ name }) => name === values._[0]);
@@ -34,26 +37,28 @@ export async function parse(args: readonly string[]): Promise<Request> {
     throw new Error(`${sentence(failure)} (see ${who} --help)`);
   }
   if (command === undefined || output !== '') return { print: `${output}\n` };
-  return { command, input: inputOf(values) };
+  const last = command.positionals.at(-1);
+  const rest = last?.rest ? { [last.name]: line.rest } : {};
+  return { command, input: inputOf({ ...values, ...rest }) };
 }
 
 /** @throws Error for what is neither a flag, nor a command, nor the word that yargs knows */
-function checkCommand(word: string): void {
-  if (word.startsWith('-') || word === 'help' || COMMANDS.some(({ name }) => name === word)) return;
+function checkCommand({ verb }: Line): void {
+  if (verb === undefined || verb === 'help' || COMMANDS.some(({ name }) => name === verb)) return;
   const known = COMMANDS.map(({ name }) => name).join(', ');
   throw new Error(
-    `unknown command ${JSON.stringify(word)}: there is ${known} (see scow-bundle --help)`,
+    `unknown command ${JSON.stringify(verb)}: there is ${known} (see scow-bundle --help)`,
   );
 }
 
 /** @throws Error for a switch with a value, which yargs would take as “off” */
-function checkSwitches(args: readonly string[]): void {
-  const flags = COMMANDS.find(({ name }) => name === args[0])?.flags ?? [];
-  for (const arg of args) {
-    const [, name, value] = /^--(?:no-)?([^=]+)=(.*)$/s.exec(arg) ?? [];
+function checkSwitches({ verb, words }: Line): void {
+  const flags = COMMANDS.find(({ name }) => name === verb)?.flags ?? [];
+  for (const word of words) {
+    const [, name, value] = /^--(?:no-)?([^=]+)=(.*)$/s.exec(word) ?? [];
     const known = flags.find((flag) => flag.name === name && flag.value === undefined);
     if (known !== undefined && value !== 'true' && value !== 'false')
-      throw new Error(`--${name} takes no value (see scow-bundle ${args[0]} --help)`);
+      throw new Error(`--${name} takes no value (see scow-bundle ${verb} --help)`);
   }
 }
 
@@ -72,18 +77,18 @@ function program(): Argv {
     .parserConfiguration({
       'camel-case-expansion': false,
       'dot-notation': false,
-      'duplicate-arguments-array': false,
+      'greedy-arrays': false,
       'parse-numbers': false,
       'parse-positional-numbers': false,
     });
+  for (const flag of GLOBAL_FLAGS) addFlag(parser, flag);
   for (const command of COMMANDS) addCommand(parser, command);
   return parser;
 }
 
 function addCommand(parser: Argv, { name, about, positionals, flags, examples }: Command): void {
-  const words = positionals.map((positional) => `<${positional.name}>`);
   parser.command(
-    [name, ...words].join(' '),
+    [name, ...positionals.map(usageOf)].join(' '),
     about,
     (builder) => {
       for (const positional of positionals)
@@ -105,14 +110,17 @@ function addFlag(builder: Argv, { name, short, value, about, required }: Flag): 
   });
 }
 
+/** What is given several times comes as a list. */
 function inputOf(values: Readonly<Record<string, unknown>>): Input {
+  const all = (name: string): readonly unknown[] => [values[name] ?? []].flat();
   return {
     text(name) {
-      const value = values[name];
+      const value = all(name).at(-1);
       return typeof value === 'string' ? value : undefined;
     },
+    list: (name) => all(name).filter((value) => typeof value === 'string'),
     switch(name) {
-      const value = values[name];
+      const value = all(name).at(-1);
       return typeof value === 'boolean' ? value : undefined;
     },
   };

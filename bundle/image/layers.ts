@@ -1,7 +1,7 @@
 import type { LayerSource } from '../layers/apply.ts';
 import { readBlob } from './read-blob.ts';
 import type { Image } from './resolve.ts';
-import type { Storage } from './storage.ts';
+import type { BlobSource } from './source.ts';
 
 /**
  * The layers of an image, from the base upwards; what is read from them is verified.
@@ -9,7 +9,7 @@ import type { Storage } from './storage.ts';
  * @param opened hears that a layer is about to be read; its index counts from 0
  */
 export function layerSources(
-  storage: Storage,
+  source: BlobSource,
   { manifest, config }: Image,
   opened: (index: number) => void,
 ): LayerSource[] {
@@ -21,7 +21,7 @@ export function layerSources(
       describe: `${what} (${descriptor.digest})`,
       open() {
         opened(index);
-        return readBlob(storage, descriptor, what);
+        return readBlob(source, descriptor, what);
       },
     };
   });

@@ -1,5 +1,6 @@
 import type { Descriptor } from '../../schemas/image.ts';
 import { hashFor, parseDigest } from './digest.ts';
+import type { BlobSource } from './source.ts';
 import { readExtent, release, type Storage } from './storage.ts';
 
 /**
@@ -17,20 +18,20 @@ const DOCUMENT_LIMIT = 8 * 1024 * 1024;
  * @throws Error in one line when it is missing, or its size or digest is another
  */
 export async function* readBlob(
-  storage: Storage,
+  source: BlobSource,
   descriptor: Descriptor,
   what: string,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const digest = checkDigest(descriptor, what);
   const hash = hashFor(digest);
-  for await (const chunk of contents(storage, descriptor, what)) {
+  for await (const chunk of contents(source, descriptor, what)) {
     hash.update(chunk);
     yield chunk;
   }
   const found = hash.digest('hex');
   if (found !== digest.encoded)
     throw new Error(
-      `${name(what, descriptor)}: the content in ${storage.path} is not what this digest names, but ${digest.algorithm}:${found}`,
+      `${name(what, descriptor)}: the content in ${source.name} is not what this digest names, but ${digest.algorithm}:${found}`,
     );
 }
 
@@ -40,7 +41,7 @@ export async function* readBlob(
  * @throws Error as `readBlob` does, and for one of more than 8 MiB
  */
 export async function readDocument(
-  storage: Storage,
+  source: BlobSource,
   descriptor: Descriptor,
   what: string,
 ): Promise<Buffer> {
@@ -49,7 +50,7 @@ export async function readDocument(
       `${name(what, descriptor)}: ${descriptor.size} bytes are too many (at most 8 MiB)`,
     );
   const chunks: Uint8Array[] = [];
-  for await (const chunk of readBlob(storage, descriptor, what)) chunks.push(chunk);
+  for await (const chunk of readBlob(source, descriptor, what)) chunks.push(chunk);
   return Buffer.concat(chunks);
 }
 
@@ -75,7 +76,7 @@ export async function readNamed(storage: Storage, file: string): Promise<Buffer 
 }
 
 async function* contents(
-  storage: Storage,
+  source: BlobSource,
   descriptor: Descriptor,
   what: string,
 ): AsyncGenerator<Uint8Array, void, undefined> {
@@ -83,20 +84,32 @@ async function* contents(
     yield embedded(descriptor, what);
     return;
   }
-  const { algorithm, encoded } = checkDigest(descriptor, what);
-  const file = `blobs/${algorithm}/${encoded}`;
   try {
-    const extent = storage.open(file);
-    if (extent === undefined) throw new Error(`${file} is missing in ${storage.path}`);
+    const content = await source.open(descriptor);
+    if (content === undefined) throw new Error(`is missing in ${source.name}`);
     try {
-      checkSize(extent.size, descriptor.size);
-      yield* readExtent(extent);
+      if (content.size !== undefined) checkSize(content.size, descriptor.size);
+      yield* limited(content.read(), descriptor.size);
     } finally {
-      release(extent);
+      content.release();
     }
   } catch (error) {
     throw new Error(`${name(what, descriptor)}: ${(error as Error).message}`, { cause: error });
   }
+}
+
+/** Exactly so many bytes: a source that does not say its size may send any number. */
+async function* limited(
+  chunks: AsyncIterable<Uint8Array>,
+  size: number,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  let seen = 0;
+  for await (const chunk of chunks) {
+    seen += chunk.byteLength;
+    if (seen > size) throw new Error(`is longer than the ${size} bytes that its descriptor says`);
+    yield chunk;
+  }
+  if (seen < size) throw new Error(`ends after ${seen} of ${size} bytes: it was truncated`);
 }
 
 /** The content that the descriptor itself carries (image-spec, descriptor.md: Embedded Content). */

@@ -8,12 +8,10 @@ import {
   validateManifest,
 } from '../../schemas/validate-image.ts';
 import { compressionOf } from '../layers/compression.ts';
-import type { ImageLayout } from './layout.ts';
 import { isConfigType, isIndexType, isManifestType } from './media-types.ts';
 import { formatPlatform, hostPlatform, platformDistance } from './platform.ts';
 import { readDocument } from './read-blob.ts';
-import { findTagged, type ImageReference } from './reference.ts';
-import type { Storage } from './storage.ts';
+import type { BlobSource, ImageSource } from './source.ts';
 
 /** No builder nests indexes deeper than two; a layout that does wants to keep somebody busy. */
 const MAX_DEPTH = 8;
@@ -33,30 +31,26 @@ interface Candidate {
 }
 
 /**
- * Follows a reference to the one image that it means: the layout's index, nested indexes, the
+ * Follows what a reference leads to, to the one image that it means: nested indexes, the
  * choice of the platform, the manifest, the configuration. Everything is checked on the way.
  *
  * @param platform what to choose from an index; the machine's own where undefined
  * @throws Error in one line when any of them is missing, invalid or for other platforms
  */
-export async function resolveImage(
-  { storage, index }: ImageLayout,
-  reference: ImageReference,
-  platform?: Platform,
-): Promise<Image> {
-  const found = findTagged(index, reference);
+export async function resolveImage(source: ImageSource, platform?: Platform): Promise<Image> {
+  const found = source.root;
   const chosen = 'manifests' in found || isIndexType(found.mediaType);
-  const descriptor = chosen ? await choose(storage, found, platform ?? hostPlatform()) : found;
+  const descriptor = chosen ? await choose(source, found, platform ?? hostPlatform()) : found;
   if (!isManifestType(descriptor.mediaType))
     throw new Error(
-      `${reference.layout}: ${descriptor.digest} is no image: its media type is ${descriptor.mediaType}`,
+      `${source.name}: ${descriptor.digest} is no image: its media type is ${descriptor.mediaType}`,
     );
-  const manifest = await readManifest(storage, descriptor);
-  const config = await readConfig(storage, manifest);
+  const manifest = await readManifest(source, descriptor);
+  const config = await readConfig(source, manifest);
   // An index has the last word on what it offers: the variant is often absent in configurations.
   if (!chosen && platform !== undefined && platformDistance(platform, config) === undefined)
     throw new Error(
-      `${reference.layout} has no image for ${formatPlatform(platform)}, only for ${formatPlatform(config)}`,
+      `${source.name} has no image for ${formatPlatform(platform)}, only for ${formatPlatform(config)}`,
     );
   checkUnpackable(manifest, config);
   return { descriptor, manifest, config };
@@ -64,13 +58,13 @@ export async function resolveImage(
 
 /** Picks the image of an index that suits best; of equals the first (image-index.md). */
 async function choose(
-  storage: Storage,
+  source: BlobSource,
   root: Descriptor | Index,
   wanted: Platform,
 ): Promise<Descriptor> {
   let best: { descriptor: Descriptor; distance: number } | undefined;
   const offered: string[] = [];
-  for await (const { descriptor, platform } of candidates(storage, root, 0, new Set())) {
+  for await (const { descriptor, platform } of candidates(source, root, 0, new Set())) {
     offered.push(formatPlatform(platform));
     const distance = platformDistance(wanted, platform);
     if (distance !== undefined && (best === undefined || distance < best.distance))
@@ -79,7 +73,7 @@ async function choose(
   if (best !== undefined) return best.descriptor;
   const known = [...new Set(offered)].filter((name) => !name.startsWith('unknown/'));
   throw new Error(
-    `${storage.path} has no image for ${formatPlatform(wanted)}${
+    `${source.name} has no image for ${formatPlatform(wanted)}${
       known.length === 0 ? ': its index lists none' : `, only for ${known.join(', ')}`
     }`,
   );
@@ -90,47 +84,47 @@ async function choose(
  * and an index that is listed again brings nothing new: following it could take for ever.
  */
 async function* candidates(
-  storage: Storage,
+  source: BlobSource,
   at: Descriptor | Index,
   depth: number,
   seen: Set<string>,
 ): AsyncGenerator<Candidate, void, undefined> {
-  const index = 'manifests' in at ? at : await readIndex(storage, at);
+  const index = 'manifests' in at ? at : await readIndex(source, at);
   for (const entry of index.manifests) {
     if (isManifestType(entry.mediaType)) {
-      yield { descriptor: entry, platform: entry.platform ?? (await platformOf(storage, entry)) };
+      yield { descriptor: entry, platform: entry.platform ?? (await platformOf(source, entry)) };
     } else if (isIndexType(entry.mediaType) && !seen.has(entry.digest)) {
       if (depth === MAX_DEPTH)
-        throw new Error(`${storage.path}: image indexes are nested more than ${MAX_DEPTH} deep`);
+        throw new Error(`${source.name}: image indexes are nested more than ${MAX_DEPTH} deep`);
       seen.add(entry.digest);
-      yield* candidates(storage, entry, depth + 1, seen);
+      yield* candidates(source, entry, depth + 1, seen);
     }
   }
 }
 
 /** The platform of an index's entry that does not say: its configuration knows. */
-async function platformOf(storage: Storage, entry: Descriptor): Promise<Platform> {
-  const manifest = await readManifest(storage, entry);
+async function platformOf(source: BlobSource, entry: Descriptor): Promise<Platform> {
+  const manifest = await readManifest(source, entry);
   // An artifact runs nowhere.
   if (!isConfigType(manifest.config.mediaType)) return { os: 'unknown', architecture: 'unknown' };
-  return readConfig(storage, manifest);
+  return readConfig(source, manifest);
 }
 
-async function readIndex(storage: Storage, descriptor: Descriptor): Promise<Index> {
-  return (await readJson(storage, descriptor, 'image index', validateIndex)) as Index;
+async function readIndex(source: BlobSource, descriptor: Descriptor): Promise<Index> {
+  return (await readJson(source, descriptor, 'image index', validateIndex)) as Index;
 }
 
-async function readManifest(storage: Storage, descriptor: Descriptor): Promise<Manifest> {
-  return (await readJson(storage, descriptor, 'image manifest', validateManifest)) as Manifest;
+async function readManifest(source: BlobSource, descriptor: Descriptor): Promise<Manifest> {
+  return (await readJson(source, descriptor, 'image manifest', validateManifest)) as Manifest;
 }
 
-async function readConfig(storage: Storage, { config }: Manifest): Promise<ImageConfig> {
+async function readConfig(source: BlobSource, { config }: Manifest): Promise<ImageConfig> {
   if (!isConfigType(config.mediaType))
     throw new Error(
-      `${storage.path}: this is no image of a root filesystem: its configuration's media type is ${config.mediaType}`,
+      `${source.name}: this is no image of a root filesystem: its configuration's media type is ${config.mediaType}`,
     );
   return (await readJson(
-    storage,
+    source,
     config,
     'image configuration',
     validateImageConfig,
@@ -138,13 +132,13 @@ async function readConfig(storage: Storage, { config }: Manifest): Promise<Image
 }
 
 async function readJson(
-  storage: Storage,
+  source: BlobSource,
   descriptor: Descriptor,
   what: string,
   validate: (value: unknown) => Violation[],
 ): Promise<unknown> {
   const file = `${what} ${descriptor.digest}`;
-  const bytes = await readDocument(storage, descriptor, what);
+  const bytes = await readDocument(source, descriptor, what);
   const value = parseJson(bytes.toString(), file);
   const violations = validate(value);
   if (violations.length > 0) throw new Error(formatViolations(file, violations));

@@ -15,18 +15,19 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { directoryStorage } from '../../../bundle/image/directory.ts';
+import { layoutBlobs } from '../../../bundle/image/layout-source.ts';
 import { readBlob, readDocument } from '../../../bundle/image/read-blob.ts';
-import type { Storage } from '../../../bundle/image/storage.ts';
+import type { BlobSource } from '../../../bundle/image/source.ts';
 import type { Descriptor } from '../../../schemas/image.ts';
 import { digestOf, LayoutBuilder } from '../../helpers/layout.ts';
 
 let home: string;
 let layout: LayoutBuilder;
-let storage: Storage;
+let storage: BlobSource;
 beforeEach(() => {
   home = mkdtempSync(join(tmpdir(), 'scow-test-'));
   layout = new LayoutBuilder(join(home, 'layout'));
-  storage = directoryStorage(layout.path, openSync(layout.path, 'r'));
+  storage = layoutBlobs(directoryStorage(layout.path, openSync(layout.path, 'r')));
 });
 afterEach(() => {
   storage.close();
@@ -77,7 +78,7 @@ test('a missing blob is named by its file', async () => {
   const descriptor = layout.blob('text/plain', Buffer.from('hello'));
   unlinkSync(layout.file(descriptor.digest));
   await expect(read(descriptor)).rejects.toThrow(
-    `blobs/${descriptor.digest.replace(':', '/')} is missing in ${layout.path}`,
+    `blob (${descriptor.digest}): is missing in ${layout.path}`,
   );
 });
 

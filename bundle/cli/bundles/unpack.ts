@@ -1,10 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import { resolve } from 'node:path';
-import { unpack } from '../unpack.ts';
-import { writeMessage } from './output.ts';
-import { reporterFor } from './progress.ts';
-import type { Input } from './table.ts';
+import { unpack } from '../../unpack.ts';
+import type { Input } from '../command.ts';
+import { writeMessage } from '../output.ts';
+import { reporterFor } from '../progress.ts';
 
 const STOPPING = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 

@@ -1,0 +1,55 @@
+/** What a command's file exports. */
+export interface CommandModule {
+  /**
+   * @returns the exit status
+   * @throws Error with the line that the user sees; the exit status is 1 then
+   */
+  run(input: Input): Promise<number>;
+}
+
+/** The command line of a command, taken apart. */
+export interface Input {
+  /** Positional arguments and flags by name; what was not given is undefined; of several the last. */
+  text(name: string): string | undefined;
+  /** What was given several times, in order: a flag, or the last positional. */
+  list(name: string): readonly string[];
+  /** A switch; undefined when neither it nor its `--no-` was given. */
+  switch(name: string): boolean | undefined;
+}
+
+export interface Positional {
+  readonly name: string;
+  readonly about: string;
+  readonly optional?: boolean;
+  /** Whether it takes all that are left; the last one only. */
+  readonly many?: boolean;
+  /** Whether it takes all words that are left, flags included: a program's own command line. */
+  readonly rest?: boolean;
+}
+
+export interface Flag {
+  readonly name: string;
+  readonly short?: string;
+  /** How its value is called; absent for a switch. */
+  readonly value?: string;
+  readonly about: string;
+  readonly required?: boolean;
+  /** Whether it may be given several times, see `Input.list`. */
+  readonly repeated?: boolean;
+}
+
+export interface Command {
+  readonly name: string;
+  readonly about: string;
+  readonly positionals: readonly Positional[];
+  readonly flags: readonly Flag[];
+  readonly examples: readonly string[];
+  /** Loads the command's file: no command pays for what another needs. */
+  readonly load: () => Promise<CommandModule>;
+}
+
+/** How a positional is written in a line of usage. */
+export function usageOf({ name, optional = false, many = false }: Positional): string {
+  const word = many ? `${name}..` : name;
+  return optional ? `[${word}]` : `<${word}>`;
+}

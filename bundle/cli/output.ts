@@ -1,6 +1,6 @@
 import { POLL } from '../../runtime/linux/constants.ts';
 import { print, STDERR, write } from '../../runtime/linux/output.ts';
-import { pollOne } from '../../runtime/linux/poll.ts';
+import { waitFor } from '../../runtime/linux/poll.ts';
 
 /**
  * Writes one JSON object as a line to standard output.
@@ -26,7 +26,7 @@ export function writeMessage(text: string): void {
  * no reader any more, as the writing will tell.
  */
 export function isReady(fd: number): boolean {
-  return pollOne(fd, POLL.OUT, 0) !== 0;
+  return waitFor(fd, POLL.OUT, 0) !== 0;
 }
 
 /** Writes to standard error. Where nobody reads it any more, work goes on. */

@@ -1,8 +1,7 @@
 import { closeSync, openSync, readSync } from 'node:fs';
 import { join } from 'node:path';
 import { POLL } from '../linux/constants.ts';
-import { errnoCode } from '../linux/errno.ts';
-import { SyscallError, trySyscall } from '../linux/syscall.ts';
+import { poll } from '../linux/poll.ts';
 
 /** What `cgroup.events` says of a cgroup (the kernel's cgroup-v2.rst, Core Interface Files). */
 export interface CgroupEvents {
@@ -41,7 +40,7 @@ export function waitForEvents(
       if (wanted(events)) return 'reached';
       const left = deadline - performance.now();
       if (left <= 0) return 'timeout';
-      pollForChange(fd, left);
+      poll([{ fd, events: POLL.PRI }], Math.ceil(left));
     }
   });
 }
@@ -79,19 +78,4 @@ function readOpen(fd: number): CgroupEvents | Gone {
 export function isGone(error: unknown): boolean {
   const { code } = error as NodeJS.ErrnoException;
   return code === 'ENOENT' || code === 'ENODEV';
-}
-
-/** Sleeps until the kernel reports a change of an open cgroup file, a signal, or `limit` ms. */
-function pollForChange(fd: number, limit: number): void {
-  const pollfd = new Uint8Array(8);
-  const pollView = new DataView(pollfd.buffer);
-  pollView.setInt32(0, fd, true);
-  pollView.setInt16(4, POLL.PRI, true);
-  const timeout = new Uint8Array(16);
-  const timeoutView = new DataView(timeout.buffer);
-  timeoutView.setBigInt64(0, BigInt(Math.floor(limit / 1000)), true);
-  timeoutView.setBigInt64(8, BigInt(Math.floor((limit % 1000) * 1e6)), true);
-  const result = trySyscall('ppoll', pollfd, 1, timeout, 0, 8);
-  if (result < 0 && result !== -errnoCode('EINTR'))
-    throw new SyscallError('ppoll', [pollfd, 1, timeout, 0, 8], -result);
 }

@@ -1,5 +1,6 @@
 import { readFileSync, statfsSync } from 'node:fs';
 import { MAGIC } from '../linux/constants.ts';
+import { reason } from '../linux/reason.ts';
 
 /** A mounted cgroup v2 hierarchy. */
 export interface Hierarchy {
@@ -20,29 +21,26 @@ interface Cgroup2Mount extends Hierarchy {
  * Finds where cgroup v2 is mounted. The whole hierarchy goes before a part of it, and
  * a writable mount before a read-only one.
  *
- * @throws Error in one line when no cgroup v2 hierarchy is mounted
+ * @throws Error in one line when no cgroup v2 hierarchy is mounted, or it may not be looked at
  */
 export function findHierarchy(): Hierarchy {
-  const visible = cgroup2Mounts(readFileSync('/proc/self/mountinfo', 'utf8')).filter(
-    ({ mountPoint }) => isCgroup2(mountPoint),
-  );
+  const mounts = cgroup2Mounts(readFileSync('/proc/self/mountinfo', 'utf8'));
   const rank = (mount: Cgroup2Mount) => (mount.readOnly ? 2 : 0) + (mount.root === '/' ? 0 : 1);
-  const [best] = visible.sort((a, b) => rank(a) - rank(b));
-  if (best === undefined)
-    throw new Error(
-      'no cgroup v2 hierarchy is mounted (/proc/self/mountinfo lists no usable mount of type cgroup2): ' +
-        'boot with systemd.unified_cgroup_hierarchy=1, or mount one: mount -t cgroup2 cgroup2 /sys/fs/cgroup',
-    );
-  return { mountPoint: best.mountPoint, root: best.root };
-}
-
-/** A mount that a later one hides is still listed: what counts is what the path leads to. */
-function isCgroup2(path: string): boolean {
-  try {
-    return statfsSync(path).type === MAGIC.CGROUP2_SUPER;
-  } catch {
-    return false;
+  const failures: string[] = [];
+  for (const { mountPoint, root } of mounts.sort((a, b) => rank(a) - rank(b))) {
+    try {
+      // A mount that a later one hides is still listed: what counts is what the path leads to.
+      if (statfsSync(mountPoint).type === MAGIC.CGROUP2_SUPER) return { mountPoint, root };
+    } catch (error) {
+      failures.push(`${mountPoint}: ${reason(error)}`);
+    }
   }
+  if (failures.length > 0)
+    throw new Error(`cannot look at the mounted cgroup v2 hierarchy: ${failures.join('; ')}`);
+  throw new Error(
+    'no cgroup v2 hierarchy is mounted (/proc/self/mountinfo lists no usable mount of type cgroup2): ' +
+      'boot with systemd.unified_cgroup_hierarchy=1, or mount one: mount -t cgroup2 cgroup2 /sys/fs/cgroup',
+  );
 }
 
 /**

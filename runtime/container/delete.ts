@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
 import { Cgroup } from '../cgroups/cgroup.ts';
+import { SIG } from '../linux/constants.ts';
 import { removeGroups } from './intel-rdt.ts';
 import { killProcesses } from './kill.ts';
 import { debug } from './log.ts';
@@ -7,7 +8,6 @@ import { signalProcess, waitForExit } from './process.ts';
 import { type ContainerState, initOf, statusOf } from './state.ts';
 import { type ContainerStore, type Lock, NoSuchContainer } from './store.ts';
 
-const SIGKILL = 9;
 /** Milliseconds that killed processes get to end. */
 const PATIENCE = 10_000;
 
@@ -76,7 +76,7 @@ function lockByForce(store: ContainerStore, id: string): Lock {
     debug(`container ${id} is locked: killing its processes`);
     killProcesses(state);
     const launcher = state.launchedBy;
-    if (launcher !== null && !waitForExit(launcher, PATIENCE)) signalProcess(launcher, SIGKILL);
+    if (launcher !== null && !waitForExit(launcher, PATIENCE)) signalProcess(launcher, SIG.KILL);
   }
   return store.lock(id);
 }

@@ -10,7 +10,8 @@ import { openRootOf } from './join.ts';
  *
  * @param base the user of the container's own process
  * @param pid the container's init, in whose files names are looked up
- * @throws Error in one line for what is neither a number nor a name that the container knows
+ * @throws Error in one line for what is neither a number nor a name that the container knows, and
+ *   when its files can't be read
  */
 export async function findUser(text: string, base: User, pid: number): Promise<User> {
   const [user = '', group, ...rest] = text.split(':');
@@ -39,7 +40,7 @@ async function byName(
 ): Promise<User> {
   const { readAccounts, readGroups } = await import('./user-database.ts');
   const { supplementaryGids } = await import('../linux/user-database.ts');
-  const { accounts, groups } = inRootOf(pid, (root) => ({
+  const { accounts, groups } = inRootOf(pid, text, (root) => ({
     accounts: isId(user) ? [] : readAccounts(root),
     groups: readGroups(root),
   }));
@@ -62,20 +63,23 @@ async function byName(
   }
 }
 
-function inRootOf<T>(pid: number, use: (root: number) => T): T {
+/** @param text the user that is looked for */
+function inRootOf<T>(pid: number, text: string, use: (root: number) => T): T {
   let root: number;
   try {
     root = openRootOf(pid);
   } catch (cause) {
-    throw new Error(`cannot look into the container's root directory: ${reason(cause)}`, { cause });
+    throw wrong(text, `cannot look into the container's root directory: ${reason(cause)}`, cause);
   }
   try {
     return use(root);
+  } catch (cause) {
+    throw wrong(text, reason(cause), cause);
   } finally {
     closeSync(root);
   }
 }
 
-function wrong(text: string, why: string): Error {
-  return new Error(`--user ${text}: ${why}`);
+function wrong(text: string, why: string, cause?: unknown): Error {
+  return new Error(`--user ${text}: ${why}`, { cause });
 }

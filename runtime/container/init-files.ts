@@ -2,11 +2,11 @@ import { closeSync, openSync, readSync, writeFileSync, writeSync } from 'node:fs
 import { join } from 'node:path';
 import { PROGRESS as PAGE } from '../init/protocol.ts';
 import { AT, F, MFD, O, S } from '../linux/constants.ts';
+import { waitFor } from '../linux/poll.ts';
 import { syscall } from '../linux/syscall.ts';
 import { GO } from '../plan/program.ts';
 import { FIFO, PROGRESS, type Progress, parseProgress, readProgress } from './state.ts';
 import { cannotKeep } from './store.ts';
-import { waitFor } from './wait.ts';
 
 const OWNER_ONLY = 0o600;
 

@@ -3,8 +3,9 @@ import type { RuntimeConfig } from '../../schemas/runtime-config.ts';
 import type { Cgroup } from '../cgroups/cgroup.ts';
 import { Conversation, type InitMessage } from '../init/conversation.ts';
 import { launch } from '../init/launch.ts';
-import { O, POLL } from '../linux/constants.ts';
+import { O, POLL, SIG } from '../linux/constants.ts';
 import { explainErrno } from '../linux/errno.ts';
+import { waitFor } from '../linux/poll.ts';
 import { reason } from '../linux/reason.ts';
 import { socketPair } from '../linux/socket.ts';
 import { syscall, trySyscall } from '../linux/syscall.ts';
@@ -22,9 +23,7 @@ import { isAsleep, type ProcessId, pidfdOfChild, startTimeOf } from './process.t
 import { resetAffinity, setScheduling } from './scheduling.ts';
 import { writeTimeOffsets } from './time-offsets.ts';
 import { homeOf } from './user-database.ts';
-import { waitFor } from './wait.ts';
 
-const SIGKILL = 9;
 /** Milliseconds between looks at an init that can't speak. */
 const LOOK = 1;
 
@@ -236,7 +235,7 @@ export class InitProcess {
   kill(): void {
     this.#hangUp();
     // Both fail when init ended by itself and was waited for.
-    trySyscall('pidfd_send_signal', this.#pidfd, SIGKILL, 0, 0);
+    trySyscall('pidfd_send_signal', this.#pidfd, SIG.KILL, 0, 0);
     trySyscall('wait4', this.#pid, 0, 0, 0);
     closeSync(this.#pidfd);
   }
@@ -309,7 +308,7 @@ export class InitProcess {
     if (step !== undefined && progress?.errno)
       return new Error(describeFailure(step, progress.errno, config));
     const text = describeDeath(step, status);
-    return at === undefined && (status & 0x7f) === SIGKILL
+    return at === undefined && (status & 0x7f) === SIG.KILL
       ? new KilledAtBirth(text)
       : new Error(text);
   }

@@ -1,10 +1,9 @@
 import { closeSync, readFileSync } from 'node:fs';
 import { constants } from 'node:os';
-import { POLL } from '../linux/constants.ts';
+import { POLL, SIG } from '../linux/constants.ts';
+import { waitFor } from '../linux/poll.ts';
 import { SyscallError, trySyscall } from '../linux/syscall.ts';
-import { waitFor } from './wait.ts';
 
-const SIGKILL = 9;
 const { EINVAL, ESRCH } = constants.errno;
 
 /** A process, told apart from a later one that was given the same PID. */
@@ -86,7 +85,7 @@ export function withPidfd<T>(id: ProcessId, use: (pidfd: number) => T): T | unde
 export function pidfdOfChild(pid: number): number {
   const pidfd = trySyscall('pidfd_open', pid, 0);
   if (pidfd >= 0) return pidfd;
-  trySyscall('kill', pid, SIGKILL);
+  trySyscall('kill', pid, SIG.KILL);
   trySyscall('wait4', pid, 0, 0, 0);
   throw new SyscallError('pidfd_open', [pid, 0], -pidfd);
 }

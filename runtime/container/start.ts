@@ -1,6 +1,7 @@
 import { closeSync, openSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { O, TIO } from '../linux/constants.ts';
+import { waitFor } from '../linux/poll.ts';
 import { syscall } from '../linux/syscall.ts';
 import { GO } from '../plan/program.ts';
 import { describeExecFailure } from './failure.ts';
@@ -8,7 +9,6 @@ import { debug } from './log.ts';
 import type { NotifySocket } from './notify/socket.ts';
 import { type ContainerState, FIFO, readProgress, statusOf } from './state.ts';
 import type { ContainerStore } from './store.ts';
-import { waitFor } from './wait.ts';
 
 /**
  * Starts the user's program of a created container: the `start` operation of the runtime

@@ -7,10 +7,10 @@ import { applySettings } from '../cgroups/apply.ts';
 import { applyDeviceRules } from '../cgroups/attach.ts';
 import { Cgroup } from '../cgroups/cgroup.ts';
 import { DEFAULT_DEVICE_RULES } from '../cgroups/devices.ts';
-import { checkResources } from '../cgroups/resources.ts';
 import { settingsOf } from '../cgroups/settings.ts';
 import { statusOf } from './state.ts';
 import type { ContainerStore } from './store.ts';
+import { checkSupported } from './supported.ts';
 
 /**
  * Changes the resources of a container that is there: what the change does not mention stays.
@@ -39,9 +39,7 @@ export function updateContainer(store: ContainerStore, id: string, change: Resou
 }
 
 function update(cgroup: Cgroup, change: Resources, all: Resources): void {
-  const refusals = checkResources({ resources: change });
-  if (refusals.length > 0)
-    throw new Error(refusals.map(({ pointer, message }) => `${pointer} ${message}`).join('; '));
+  checkSupported({ linux: { resources: change } }, 'update');
   if (all.memory?.checkBeforeUpdate) checkUsage(cgroup, change.memory ?? {});
   applySettings(cgroup, settingsOf(change));
   if (change.devices !== undefined && change.devices.length > 0)

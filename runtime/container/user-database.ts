@@ -1,8 +1,10 @@
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { MAGIC, O, RESOLVE } from '../linux/constants.ts';
 import { openat2 } from '../linux/openat2.ts';
+import { codeOf, reason } from '../linux/reason.ts';
 import { readWord, syscall } from '../linux/syscall.ts';
 import { type Account, type Group, parseGroup, parsePasswd } from '../linux/user-database.ts';
+import { debug } from './log.ts';
 
 /** Bytes of a user database that are read; real ones have a few thousand. */
 const MOST_BYTES = 1 << 20;
@@ -20,36 +22,53 @@ const KERNEL_FILESYSTEMS: ReadonlySet<number> = new Set([
  * @returns the directory; `/` when the file or the user is not there
  */
 export function homeOf(uid: number, root: number): string {
-  return readAccounts(root).find((account) => account.uid === uid)?.home || DEFAULT;
+  try {
+    return readAccounts(root).find((account) => account.uid === uid)?.home || DEFAULT;
+  } catch (error) {
+    debug((error as Error).message);
+    return DEFAULT;
+  }
 }
 
-/** The accounts of the container's /etc/passwd. @param root descriptor of its root directory */
+/**
+ * The accounts of the container's /etc/passwd.
+ *
+ * @param root descriptor of its root directory
+ * @returns none when there is no such file
+ * @throws Error in one line when it cannot be read
+ */
 export function readAccounts(root: number): Account[] {
   return parsePasswd(readDatabase(root, 'etc/passwd'));
 }
 
-/** The groups of the container's /etc/group. @param root descriptor of its root directory */
+/**
+ * The groups of the container's /etc/group.
+ *
+ * @param root descriptor of its root directory
+ * @returns none when there is no such file
+ * @throws Error in one line when it cannot be read
+ */
 export function readGroups(root: number): Group[] {
   return parseGroup(readDatabase(root, 'etc/group'));
 }
 
 /**
- * Anything but a regular file inside the root counts as empty: it's the image's, not ours. It is
- * looked at before it is opened, for opening a device can do harm, and so can reading a file of
- * the kernel's.
+ * Reads a regular file inside the root and no other: it's the image's, not ours. It is looked at
+ * before it is opened, for opening a device can do harm, and so can reading a file of the kernel's.
  */
 function readDatabase(root: number, path: string): string {
-  let found: number;
   try {
-    found = openat2(root, path, O.PATH, RESOLVE.IN_ROOT | RESOLVE.NO_MAGICLINKS);
-  } catch {
-    return '';
-  }
-  try {
-    if (!fstatSync(found).isFile() || isKernelFile(found)) return '';
-    return readStart(`/proc/self/fd/${found}`);
-  } finally {
-    closeSync(found);
+    const found = openat2(root, path, O.PATH, RESOLVE.IN_ROOT | RESOLVE.NO_MAGICLINKS);
+    try {
+      if (!fstatSync(found).isFile() || isKernelFile(found))
+        throw new Error('it is no regular file');
+      return readStart(`/proc/self/fd/${found}`);
+    } finally {
+      closeSync(found);
+    }
+  } catch (cause) {
+    if (codeOf(cause) === 'ENOENT') return '';
+    throw new Error(`cannot read the container's /${path}: ${reason(cause)}`, { cause });
   }
 }
 

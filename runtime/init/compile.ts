@@ -1,4 +1,4 @@
-import { CLONE, MSG, SCM_RIGHTS, SOL_SOCKET } from '../linux/constants.ts';
+import { CLONE, MSG, SCM_RIGHTS, SIG, SOL_SOCKET } from '../linux/constants.ts';
 import { errnoCode } from '../linux/errno.ts';
 import { NUMBERS, type SyscallName } from '../linux/numbers.ts';
 import type {
@@ -37,7 +37,6 @@ const FORK_ARGUMENTS = cloneArguments(CLONE.PARENT + CLONE.PARENT_SETTID, {
   parent_tid: PROGRESS_ADDRESS + PROGRESS.pid,
 });
 const CLONE_ARGUMENTS_SIZE = 64;
-const SIGCHLD = 17;
 /** The child that was spawned last. */
 const CHILD = { pid: 'child', pidfd: 'pidfd of the child', status: 'status of the child' } as const;
 
@@ -243,7 +242,7 @@ class Compiler {
     const [born, reaped, done] = [machine.newLabel(), machine.newLabel(), machine.newLabel()];
     const value = layout.placeAddress(MESSAGE_PLACE) + MESSAGE.value;
     const pidfd = layout.resultAddress(CHILD.pidfd);
-    this.clone(cloneArguments(CLONE.PIDFD, { pidfd, exit_signal: SIGCHLD }), born, handlers);
+    this.clone(cloneArguments(CLONE.PIDFD, { pidfd, exit_signal: SIG.CHLD }), born, handlers);
     machine.storeResult(layout.resultAddress(CHILD.pid), 8);
     for (const name of Object.values(CHILD)) this.known.add(name);
     this.sendReport(number, [result(CHILD.pidfd)], handlers);

@@ -1,9 +1,8 @@
-import { CLONE, CLOSE_RANGE_CLOEXEC, F, O } from '../linux/constants.ts';
+import { CLONE, CLOSE_RANGE_CLOEXEC, F, O, SIG } from '../linux/constants.ts';
 import { port } from '../linux/port.ts';
 import { type Call, SyscallError, spawn, syscall, writeWord } from '../linux/syscall.ts';
 import { programFile } from './program-file.ts';
 
-const SIGCHLD = 17;
 const STREAMS = [0, 1, 2];
 const AT_EMPTY_PATH = 0x1000;
 const ALL_DESCRIPTORS = 0xffffffff;
@@ -130,7 +129,7 @@ function writeCloneArguments(memory: DataView, address: number, options: Launch)
     writeWord(memory, MEMORY.cloneArgs + offset, value);
   word(0, flags);
   word(8, address + MEMORY.pidfd);
-  word(32, SIGCHLD);
+  word(32, SIG.CHLD);
   word(40, address + MEMORY.stack);
   word(48, MEMORY.stackSize);
   word(80, options.cgroup ?? 0);

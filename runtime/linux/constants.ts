@@ -54,6 +54,9 @@ export const S = {
   IFIFO: 0o010000,
 } as const;
 
+/** signal(7), for whoever makes system calls; of people's names takes care `os.constants` */
+export const SIG = { KILL: 9, CHLD: 17 } as const;
+
 /** seccomp(2), `operation` */
 export const SECCOMP = { SET_MODE_FILTER: 1 } as const;
 

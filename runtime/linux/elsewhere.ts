@@ -1,9 +1,6 @@
-import { CLONE, PR } from './constants.ts';
+import { CLONE, PR, SIG } from './constants.ts';
 import { port } from './port.ts';
 import { type Call, SyscallError, spawn, syscall, trySyscall, writeWord } from './syscall.ts';
-
-const SIGCHLD = 17;
-const SIGKILL = 9;
 
 /**
  * Memory of a child: `struct clone_args` of clone(2), a place for its pidfd, and a stack. It is one
@@ -50,14 +47,14 @@ export function sleepInNewUserNamespace(): { pid: number; end: () => void } {
   const memory = new DataView(new ArrayBuffer(MEMORY.stack));
   // Not in shared memory: this process goes on meanwhile.
   const { pid } = spawn(cloneArguments(memory, CLONE.NEWUSER + CLONE.CLEAR_SIGHAND, false), [
-    { name: 'prctl', args: [PR.SET_PDEATHSIG, SIGKILL, 0, 0, 0], stopOnError: true },
+    { name: 'prctl', args: [PR.SET_PDEATHSIG, SIG.KILL, 0, 0, 0], stopOnError: true },
     { name: 'ppoll', args: [0, 0, 0, 0, 0] },
   ]);
   if (pid < 0) throw new SyscallError('clone3', [CLONE.NEWUSER], -pid);
   return {
     pid,
     end: () => {
-      trySyscall('kill', pid, SIGKILL);
+      trySyscall('kill', pid, SIG.KILL);
       trySyscall('wait4', pid, 0, 0, 0);
     },
   };
@@ -66,7 +63,7 @@ export function sleepInNewUserNamespace(): { pid: number; end: () => void } {
 function cloneArguments(memory: DataView, flags: number, ownStack: boolean): Uint8Array {
   const block = new Uint8Array(memory.buffer);
   writeWord(memory, 0, flags);
-  writeWord(memory, 32, SIGCHLD);
+  writeWord(memory, 32, SIG.CHLD);
   if (ownStack) {
     writeWord(memory, 40, port().addressOf(block) + MEMORY.stack);
     writeWord(memory, 48, MEMORY.stackSize);

@@ -7,6 +7,9 @@ export interface PollRequest {
   readonly events: number;
 }
 
+/** Milliseconds of one wait in the kernel; a longer one is made of several. */
+const LONGEST = 3_600_000;
+
 /** `struct pollfd`, poll(2). */
 const POLLFD = { fd: 0, events: 4, revents: 6, size: 8 } as const;
 
@@ -35,16 +38,17 @@ export function poll(requests: readonly PollRequest[], timeout: number): number[
 /**
  * Waits for one descriptor, and goes on waiting when a signal interrupts.
  *
- * @param events what to wait for; POLLERR and POLLHUP are always waited for
- * @param timeout in milliseconds; -1 waits for ever
- * @returns what happened, 0 when the time was up
+ * @param events what to wait for; POLL.ERR and POLL.HUP come unasked
+ * @param milliseconds the longest wait; Infinity waits for ever
+ * @returns the events, 0 when the time was over
  * @throws SyscallError when poll fails
  */
-export function pollOne(fd: number, events: number, timeout: number): number {
-  const deadline = Date.now() + timeout;
+export function waitFor(fd: number, events: number, milliseconds: number): number {
+  const deadline = performance.now() + milliseconds;
   for (;;) {
-    const left = timeout < 0 ? -1 : Math.max(0, deadline - Date.now());
-    const happened = poll([{ fd, events }], left);
-    if (happened !== undefined) return happened[0] ?? 0;
+    const left = Math.max(0, Math.ceil(deadline - performance.now()));
+    const [happened] = poll([{ fd, events }], Math.min(left, LONGEST)) ?? [];
+    if (happened) return happened;
+    if (happened === 0 && left <= LONGEST) return 0;
   }
 }

@@ -5,7 +5,7 @@ import type {
   Process,
   RuntimeConfig,
 } from '../../schemas/runtime-config.ts';
-import { CLOSE_RANGE_CLOEXEC, PR } from '../linux/constants.ts';
+import { CLOSE_RANGE_CLOEXEC, PR, SIG } from '../linux/constants.ts';
 import { credentials } from './credentials.ts';
 import { ENTER_DESCRIPTORS, enterContainer } from './enter.ts';
 import type { Caller, Facts } from './facts.ts';
@@ -18,7 +18,6 @@ import { ROOT } from './targets.ts';
 export type HookName = keyof Hooks;
 
 const SEEK_SET = 0;
-const SIGKILL = 9;
 const RLIMIT_NOFILE = 7;
 const SIG_SETMASK = 2;
 const NO_SIGNALS = place('no signals', 8);
@@ -211,7 +210,7 @@ function becomeHook(
   const origin = { pointer, why: 'set the hook up' };
   return [
     call('setsid', [], origin),
-    call('prctl', [flags('PR', PR, 'SET_PDEATHSIG'), SIGKILL, 0, 0, 0], origin),
+    call('prctl', [flags('PR', PR, 'SET_PDEATHSIG'), SIG.KILL, 0, 0, 0], origin),
     call('lseek', [inherited(STREAMS[0]), 0, SEEK_SET], origin),
     ...STREAMS.map((name, fd) => call('dup3', [inherited(name), fd, 0], origin)),
     ...enter,

@@ -1,5 +1,5 @@
 import type { Process } from '../../schemas/runtime-config.ts';
-import { AT, CLOSE_RANGE_CLOEXEC, PR, S } from '../linux/constants.ts';
+import { AT, CLOSE_RANGE_CLOEXEC, PR, S, SIG } from '../linux/constants.ts';
 import type { ProcessFacts, ProcessOptions } from './facts.ts';
 import { loadFilter } from './seccomp.ts';
 import {
@@ -24,7 +24,6 @@ const BYTE = place('byte', 8);
 export const GO = 1;
 const SIG_SETMASK = 2;
 const NO_SIGNALS = place('no signals', 8);
-const SIGKILL = 9;
 const RLIMIT_NOFILE = 7;
 /** After the standard streams. */
 const FIRST_DESCRIPTOR = 3;
@@ -113,7 +112,7 @@ export function processAttributes(
   if (options.foreground)
     steps.push(
       // Set after the change of credentials, which clears it.
-      call('prctl', [flags('PR', PR, 'SET_PDEATHSIG'), SIGKILL, 0, 0, 0], {
+      call('prctl', [flags('PR', PR, 'SET_PDEATHSIG'), SIG.KILL, 0, 0, 0], {
         pointer: '',
         why: 'end with scow',
       }),

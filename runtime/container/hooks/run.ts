@@ -4,7 +4,7 @@ import { compile } from '../../init/compile.ts';
 import { Conversation } from '../../init/conversation.ts';
 import { launch } from '../../init/launch.ts';
 import { PROGRESS } from '../../init/protocol.ts';
-import { P_PIDFD, W } from '../../linux/constants.ts';
+import { P_PIDFD, SIG, W } from '../../linux/constants.ts';
 import { socketPair } from '../../linux/socket.ts';
 import { trySyscall } from '../../linux/syscall.ts';
 import { type HookName, planHook } from '../../plan/hooks.ts';
@@ -16,8 +16,6 @@ import { pidfdOfChild } from '../process.ts';
 import type { ContainerState, ContainerStatus } from '../state.ts';
 import { HookStreams, memoryFile } from './streams.ts';
 import { describeEnd, type HookEnd, statusOfChild, waitForHook } from './wait.ts';
-
-const SIGKILL = 9;
 
 /** When hooks are run. */
 export interface Occasion {
@@ -125,7 +123,7 @@ function endOf(pidfd: number, hook: Hook, { init }: Occasion): Pick<HookEnd, 'wa
 
 /** Ends a hook, or what is to become one, and waits for it. */
 function end(pidfd: number): void {
-  trySyscall('pidfd_send_signal', pidfd, SIGKILL, 0, 0);
+  trySyscall('pidfd_send_signal', pidfd, SIG.KILL, 0, 0);
   trySyscall('waitid', P_PIDFD, pidfd, 0, W.EXITED, 0);
 }
 

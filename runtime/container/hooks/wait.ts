@@ -1,12 +1,11 @@
 import { readFileSync } from 'node:fs';
 import type { Hook } from '../../../schemas/runtime-config.ts';
-import { P_PIDFD, POLL, W } from '../../linux/constants.ts';
+import { P_PIDFD, POLL, SIG, W } from '../../linux/constants.ts';
 import { poll } from '../../linux/poll.ts';
 import { syscall, trySyscall } from '../../linux/syscall.ts';
 import { hookOf } from '../failure.ts';
 import { signalName } from '../signals.ts';
 
-const SIGKILL = 9;
 /** Milliseconds of one wait in the kernel; a longer one is made of several. */
 const LONGEST = 3_600_000;
 /** `siginfo_t` as waitid(2) fills it in, on 64 bits. */
@@ -45,8 +44,8 @@ function kill(pidfd: number): void {
   const pid = Number(
     /^Pid:\s*(\d+)$/m.exec(readFileSync(`/proc/self/fdinfo/${pidfd}`, 'latin1'))?.[1],
   );
-  if (pid > 0) trySyscall('kill', -pid, SIGKILL);
-  trySyscall('pidfd_send_signal', pidfd, SIGKILL, 0, 0);
+  if (pid > 0) trySyscall('kill', -pid, SIG.KILL);
+  trySyscall('pidfd_send_signal', pidfd, SIG.KILL, 0, 0);
 }
 
 /** How a child of scow ended, as wait(2) has it. */

@@ -2,7 +2,7 @@ import { chmodSync, closeSync, existsSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { O, POLL } from '../../linux/constants.ts';
 import { bindDatagram, connectDatagram } from '../../linux/datagram.ts';
-import { poll, pollOne } from '../../linux/poll.ts';
+import { poll, waitFor } from '../../linux/poll.ts';
 import { reason } from '../../linux/reason.ts';
 import { sendMessage } from '../../linux/socket.ts';
 import { syscall, trySyscall } from '../../linux/syscall.ts';
@@ -119,7 +119,7 @@ export class NotifySocket {
     } finally {
       closeSync(theirs);
     }
-    if (pollOne(ours, 0, PATIENCE) === 0)
+    if (waitFor(ours, 0, PATIENCE) === 0)
       warn(
         `the host did not take note within ${PATIENCE / 1000} seconds that the container is ready`,
       );

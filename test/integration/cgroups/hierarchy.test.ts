@@ -96,6 +96,17 @@ test('inside a cgroup namespace the own cgroup is the root', () => {
   });
 });
 
+test('one that may not be looked at is not told as absent', () => {
+  const shown = shownAfter(
+    `mount -t tmpfs -o uid=1,mode=700 none "$FOLDER"; mkdir "$FOLDER/c"; mount -t cgroup2 none "$FOLDER/c"
+     umount -l "$USUAL"
+     exec setpriv --bounding-set -dac_override,-dac_read_search "$BUN" run "$SHOW"`,
+  );
+  expect(shown).toBe(
+    `cannot look at the mounted cgroup v2 hierarchy: ${folder}/c: permission denied (EACCES)`,
+  );
+});
+
 test('without a mount of cgroup v2, one line says what to do', () => {
   expect(shownAfter('umount --all --types cgroup2')).toMatch(
     /^no cgroup v2 hierarchy is mounted .*: boot with .*$/,

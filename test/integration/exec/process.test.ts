@@ -261,6 +261,11 @@ describe.each(['bun'] as const)('scow exec under %s', (engine) => {
     expect(fails(['--user', 'ann:bob', id, 'true'])).toBe(
       'scow: --user ann:bob: the container\'s /etc/group has no group "bob"\n',
     );
+    script(engine, id, 'rm /etc/passwd; mkfifo /etc/passwd; rm /etc/group', ['-u', '0:0']);
+    expect(fails(['--user', 'ann', id, 'true'])).toBe(
+      "scow: --user ann: cannot read the container's /etc/passwd: it is no regular file\n",
+    );
+    expect(fails(['--user', '1:ann', id, 'true'])).toMatch('/etc/group has no group "ann"');
   });
 
   test('does not depend on the bundle any more', () => {

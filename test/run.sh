@@ -13,6 +13,7 @@ packages=(
   procps python3 runc skopeo strace uidmap umoci util-linux zsh zstd
 )
 . test/packages.sh
+. test/jest.sh
 results=build/test-results.json
 retried=build/test-results-retried.json
 passed=0
@@ -30,31 +31,14 @@ check() {
   fi
 }
 
-# Runs tests. One that waits in the kernel for ever is beyond jest's own time limits: half an hour is
-# several times what they all take.
-run_jest() {
-  local results=$1
-  shift
-  rm -f "$results"
-  timeout --kill-after=10 1800 npx jest --json --outputFile="$results" "$@" >/dev/null
-}
-
 [ "$(id -u)" = 0 ] || echo 'test: containers of root are tested too: run this as root' >&2
 check 'apt-get' install_packages "${packages[@]}"
 check 'build' npm run --silent build
 check 'lint' npm run --silent lint
 
 # All processors: by default jest leaves one idle, half of them on a small machine.
-run_jest "$results" --maxWorkers=100% "$@"
-# Kernel and machine are shared by all tests: one that fails among the others gets a second try
-# alone, and is named whatever comes of it. One that fails alone too has failed.
-mapfile -t again < <(node test/results.mjs failed "$results")
-if [ ${#again[@]} -gt 0 ]; then
-  echo "test: failed, and now tried again alone: ${again[*]}" >&2
-  run_jest "$retried" --runInBand --runTestsByPath "${again[@]}"
-else
-  rm -f "$retried"
-fi
+jest_options=()
+run_jest_twice "$results" "$retried" --maxWorkers=100% "$@"
 skipped=0
 if counts=$(node test/results.mjs count "$results" "$retried"); then
   read -r p f skipped <<<"$counts"

@@ -7,11 +7,13 @@
  *
  * Without --systemd the first process is a shell script, and every controller of cgroup v2 is
  * enabled below the root; with it systemd boots, and the command runs in a service that was
- * delegated its cgroup. Exit status 124: the time was over; 125: the machine ended without a result.
+ * delegated its cgroup. Exit status 124: the time was over; 125: the machine did not start, or ended
+ * without a result.
  */
 import { spawn, spawnSync } from 'node:child_process';
 import {
   chmodSync,
+  closeSync,
   copyFileSync,
   existsSync,
   mkdirSync,
@@ -26,6 +28,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 
@@ -35,6 +38,8 @@ const VIRTIOFSD = '/usr/lib/qemu/virtiofsd';
 /** Modules that a guest kernel needs before it sees the machine's files. */
 const MODULES = ['virtio_pci', 'virtio_console', 'virtiofs', 'overlay'];
 const MEMORY = '3072M';
+/** Seconds, of which an idle machine takes some ten. */
+const BOOT_TIME = 240;
 
 function output(command, ...args) {
   const { status, stdout, stderr, error } = spawnSync(command, args, {
@@ -130,22 +135,26 @@ function makeScripts(folder, { systemd, share, command }) {
   return archive(root);
 }
 
-/** Offers a directory to the guest; what is mounted below it is not seen there. */
-async function offer(folder, tag, directory, cache) {
+/**
+ * Offers a directory to the guest, with what is mounted below it: a machine's checkout may be a
+ * mount. The root goes without the kernel's own filesystems.
+ */
+const SERVE = `ulimit -n "$(ulimit -Hn)"
+mount --rbind "$1" "$2" && { [ "$1" != / ] || umount -l "$2/proc" "$2/sys" "$2/dev" || :; } &&
+exec "$0" --socket-path="$3" --rlimit-nofile=0 -o "source=$2,cache=$4,xattr,sandbox=chroot,log_level=err"`;
+
+async function offer(machine, tag, directory, cache) {
+  const { folder } = machine;
   const seen = join(folder, tag);
   const socket = join(folder, `${tag}.sock`);
   mkdirSync(seen);
-  const script =
-    'mount --bind "$1" "$2" && exec "$0" --socket-path="$3" -o "source=$2,cache=$4,xattr,sandbox=chroot,log_level=err"';
-  const server = spawn(
-    'unshare',
-    ['--mount', 'sh', '-c', script, VIRTIOFSD, directory, seen, socket, cache],
-    { stdio: 'ignore' },
-  );
-  for (let i = 0; i < 200 && !existsSync(socket); i++) await new Promise((r) => setTimeout(r, 50));
-  if (!existsSync(socket)) throw new Error(`virtiofsd did not start for ${directory}`);
+  const script = ['sh', '-c', SERVE, VIRTIOFSD, directory, seen, socket, cache];
+  const server = machine.start('unshare', ['--mount', ...script], tag);
+  for (let i = 0; i < 400 && server.exitCode === null && !existsSync(socket); i++) await sleep(50);
+  if (!existsSync(socket))
+    throw new Error(`virtiofsd did not start for ${directory}: ${lastLine(machine.log(tag))}`);
   const device = `vhost-user-fs-pci,queue-size=1024,chardev=${tag},tag=${tag}`;
-  return { server, args: ['-chardev', `socket,id=${tag},path=${socket}`, '-device', device] };
+  return ['-chardev', `socket,id=${tag},path=${socket}`, '-device', device];
 }
 
 /** A port of the guest that writes to a file or pipe of ours. */
@@ -154,63 +163,114 @@ function port(number, name, path) {
   return ['-chardev', `file,id=${name},path=${path}`, '-device', device];
 }
 
-/** Copies what comes through a named pipe to a descriptor of ours. */
+/**
+ * Copies what comes through a named pipe to a descriptor of ours.
+ *
+ * @returns what waits for the end of that, when nobody will begin to write any more
+ */
 function relay(path, fd) {
   output('mkfifo', path);
-  return new Promise((resolve) => {
-    spawn('cat', [path], { stdio: ['ignore', fd, 'inherit'] }).on('close', resolve);
-  });
+  // With a writer from the start it does not wait for one that never comes.
+  const writer = openSync(path, 'r+');
+  const reader = spawn('cat', [path], { stdio: ['ignore', fd, 'inherit'] });
+  const closed = new Promise((resolve) => reader.on('close', resolve));
+  return () => {
+    closeSync(writer);
+    return closed;
+  };
 }
 
-async function boot({ systemd, share, timeout, command }) {
+/** What one run makes and starts, which ends with it. */
+class Machine {
+  folder = mkdtempSync(join(tmpdir(), 'scow-vm-'));
+  #children = [];
+
+  /** Its messages are kept. It does not outlive this process, however that ends. */
+  start(command, args, name) {
+    const log = openSync(join(this.folder, `${name}.log`), 'w');
+    const child = spawn('setpriv', ['--pdeathsig', 'KILL', command, ...args], {
+      stdio: ['ignore', log, log],
+    });
+    closeSync(log);
+    child.on('error', (error) => writeFileSync(join(this.folder, `${name}.log`), error.message));
+    this.#children.push(child);
+    return child;
+  }
+
+  log(name) {
+    return readIfThere(join(this.folder, `${name}.log`));
+  }
+
+  end() {
+    for (const child of this.#children) child.kill('SIGKILL');
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+}
+
+async function boot(machine, { systemd, share, timeout, command }) {
+  const { folder } = machine;
   const version = kernelVersion();
   const cache = join(CACHE, version);
   mkdirSync(cache, { recursive: true });
   if (!existsSync(join(cache, 'vmlinux'))) makeKernel(version, join(cache, 'vmlinux'));
   if (!existsSync(join(cache, 'initrd'))) makeInitrd(version, join(cache, 'initrd'));
-  const folder = mkdtempSync(join(tmpdir(), 'scow-vm-'));
-  const servers = [];
-  try {
-    const scripts = makeScripts(folder, { systemd, share, command });
-    const initrd = join(folder, 'initrd');
-    writeFileSync(initrd, Buffer.concat([readFileSync(join(cache, 'initrd')), scripts]));
-    const shares = [await offer(folder, 'machine', '/', 'always')];
-    if (share !== undefined) shares.push(await offer(folder, 'share', share, 'auto'));
-    servers.push(...shares.map(({ server }) => server));
-    const streams = [relay(join(folder, 'out'), 1), relay(join(folder, 'err'), 2)];
-    const qemu = spawn(
-      'timeout',
-      [
-        ...['--signal=KILL', String(timeout), 'qemu-system-x86_64', '-M', 'pc', '-nodefaults'],
-        ...['-display', 'none', '-no-reboot', '-smp', '2', '-m', MEMORY],
-        // Emulation: a /dev/kvm that is not the processor's own hangs an ordinary kernel.
-        ...['-accel', 'tcg,thread=multi,tb-size=1024', '-cpu', 'max'],
-        ...['-object', `memory-backend-memfd,id=memory,size=${MEMORY},share=on`],
-        ...['-machine', 'memory-backend=memory', '-serial', `file:${join(folder, 'console')}`],
-        ...['-device', 'virtio-serial-pci,max_ports=4'],
-        ...port(1, 'out', join(folder, 'out')),
-        ...port(2, 'err', join(folder, 'err')),
-        ...port(3, 'status', join(folder, 'status')),
-        ...shares.flatMap(({ args }) => args),
-        ...['-kernel', join(cache, 'vmlinux'), '-initrd', initrd, '-append'],
-        'console=ttyS0 loglevel=4 panic=-1 mitigations=off no5lvl apparmor=1 security=apparmor systemd.show_status=0',
-      ],
-      {
-        stdio: ['ignore', openSync(join(folder, 'qemu'), 'w'), openSync(join(folder, 'qemu'), 'a')],
-      },
-    );
-    const ended = await new Promise((resolve) => qemu.on('close', resolve));
-    await Promise.all(streams);
-    const status = readIfThere(join(folder, 'status')).trim();
-    if (status !== '') return Number(status);
-    const why = ended === 137 || ended === null ? `no end after ${timeout} s` : 'it ended early';
-    const log = ['qemu', 'console'].map((name) => readIfThere(join(folder, name)));
-    console.error(`test/vm: ${why}\n${log.join('\n').split('\n').slice(-40).join('\n')}`);
-    return ended === 137 || ended === null ? 124 : 125;
-  } finally {
-    for (const server of servers) server.kill();
-    rmSync(folder, { recursive: true, force: true });
+  const scripts = makeScripts(folder, { systemd, share, command });
+  const initrd = join(folder, 'initrd');
+  writeFileSync(initrd, Buffer.concat([readFileSync(join(cache, 'initrd')), scripts]));
+  const shares = await offer(machine, 'machine', '/', 'always');
+  if (share !== undefined) shares.push(...(await offer(machine, 'share', share, 'auto')));
+  const streams = [relay(join(folder, 'out'), 1), relay(join(folder, 'err'), 2)];
+  const qemu = machine.start(
+    'qemu-system-x86_64',
+    [
+      ...['-M', 'pc', '-nodefaults', '-display', 'none', '-no-reboot', '-smp', '2', '-m', MEMORY],
+      // Emulation: a /dev/kvm that is not the processor's own hangs an ordinary kernel.
+      ...['-accel', 'tcg,thread=multi,tb-size=1024', '-cpu', 'max'],
+      // A memfd needs no room in /dev/shm, which is small in containers.
+      ...['-object', `memory-backend-memfd,id=memory,size=${MEMORY},share=on`],
+      ...['-machine', 'memory-backend=memory', '-serial', `file:${join(folder, 'console.log')}`],
+      ...['-device', 'virtio-serial-pci,max_ports=4'],
+      ...port(1, 'out', join(folder, 'out')),
+      ...port(2, 'err', join(folder, 'err')),
+      ...port(3, 'status', join(folder, 'status')),
+      ...shares,
+      ...['-kernel', join(cache, 'vmlinux'), '-initrd', initrd, '-append'],
+      'console=ttyS0 loglevel=4 panic=-1 mitigations=off no5lvl apparmor=1 security=apparmor systemd.show_status=0',
+    ],
+    'qemu',
+  );
+  const why = await ending(qemu, join(folder, 'status'), timeout);
+  await Promise.all(streams.map((end) => end()));
+  const [, status] = readIfThere(join(folder, 'status')).trim().split('\n');
+  if (status !== undefined) return Number(status);
+  const log = `${machine.log('qemu')}\n${machine.log('console')}`.trim().split('\n').slice(-40);
+  console.error(`${log.join('\n')}\ntest/vm: ${why ?? 'the machine ended early'}`);
+  return why === undefined ? 125 : 124;
+}
+
+/**
+ * Waits for the machine to end, but neither for one that does not come up nor for ever.
+ *
+ * @returns why it was ended, if it was
+ */
+async function ending(qemu, status, timeout) {
+  const closed = new Promise((resolve) => qemu.on('close', resolve));
+  const began = Date.now();
+  const seconds = () => (Date.now() - began) / 1000;
+  const wait = () => Promise.race([closed.then(() => 'ended'), sleep(250)]);
+  let why;
+  while (why === undefined && (await wait()) !== 'ended') {
+    if (seconds() > timeout) why = `no end after ${timeout} s`;
+    else if (seconds() > BOOT_TIME && readIfThere(status) === '')
+      why = `the machine was not up after ${BOOT_TIME} s`;
   }
+  if (why !== undefined) qemu.kill('SIGKILL');
+  await closed;
+  return why;
+}
+
+function lastLine(text) {
+  return text.trim().split('\n').at(-1);
 }
 
 function readIfThere(file) {
@@ -225,9 +285,22 @@ const { values, positionals } = parseArgs({
   },
   allowPositionals: true,
 });
-process.exitCode = await boot({
-  systemd: values.systemd,
-  share: values.share === undefined ? undefined : realpathSync(values.share),
-  timeout: Number(values.timeout),
-  command: positionals,
-});
+const machine = new Machine();
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'])
+  process.on(signal, () => {
+    machine.end();
+    process.exit(124);
+  });
+try {
+  process.exitCode = await boot(machine, {
+    systemd: values.systemd,
+    share: values.share === undefined ? undefined : realpathSync(values.share),
+    timeout: Number(values.timeout),
+    command: positionals,
+  });
+} catch (error) {
+  console.error(`test/vm: the machine cannot be started: ${error.message}`);
+  process.exitCode = 125;
+} finally {
+  machine.end();
+}

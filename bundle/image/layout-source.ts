@@ -35,6 +35,10 @@ function openBlob(storage: Storage, { digest }: Descriptor): Content | undefined
   const { algorithm, encoded } = parseDigest(digest);
   const extent = storage.open(`blobs/${algorithm}/${encoded}`);
   return (
-    extent && { size: extent.size, read: () => readExtent(extent), release: () => release(extent) }
+    extent && {
+      size: extent.size,
+      read: (from) => readExtent(extent, from),
+      release: () => release(extent),
+    }
   );
 }

@@ -1,6 +1,6 @@
 import type { Descriptor } from '../../schemas/image.ts';
 import { hashFor, parseDigest } from './digest.ts';
-import type { BlobSource } from './source.ts';
+import type { BlobSource, Content } from './source.ts';
 import { readExtent, release, type Storage } from './storage.ts';
 
 /**
@@ -15,16 +15,24 @@ const DOCUMENT_LIMIT = 8 * 1024 * 1024;
  * yielded may be trusted only once the iteration has ended without an error.
  *
  * @param what how to call it in an error, such as `layer 2 of 3`
+ * @param kept its first bytes, where an earlier reading was interrupted: they are verified with
+ *   the rest, and not yielded
  * @throws Error in one line when it is missing, or its size or digest is another
  */
 export async function* readBlob(
   source: BlobSource,
   descriptor: Descriptor,
   what: string,
+  kept?: Content,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const digest = checkDigest(descriptor, what);
   const hash = hashFor(digest);
-  for await (const chunk of contents(source, descriptor, what)) {
+  let from = 0;
+  for await (const chunk of kept?.read() ?? []) {
+    hash.update(chunk);
+    from += chunk.byteLength;
+  }
+  for await (const chunk of contents(source, descriptor, what, from)) {
     hash.update(chunk);
     yield chunk;
   }
@@ -79,9 +87,10 @@ async function* contents(
   source: BlobSource,
   descriptor: Descriptor,
   what: string,
+  from: number,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   if (descriptor.data !== undefined) {
-    yield embedded(descriptor, what);
+    yield embedded(descriptor, what).subarray(from);
     return;
   }
   try {
@@ -89,7 +98,7 @@ async function* contents(
     if (content === undefined) throw new Error(`is missing in ${source.name}`);
     try {
       if (content.size !== undefined) checkSize(content.size, descriptor.size);
-      yield* limited(content.read(), descriptor.size);
+      yield* limited(content.read(from), descriptor.size, from);
     } finally {
       content.release();
     }
@@ -102,8 +111,9 @@ async function* contents(
 async function* limited(
   chunks: AsyncIterable<Uint8Array>,
   size: number,
+  from: number,
 ): AsyncGenerator<Uint8Array, void, undefined> {
-  let seen = 0;
+  let seen = from;
   for await (const chunk of chunks) {
     seen += chunk.byteLength;
     if (seen > size) throw new Error(`is longer than the ${size} bytes that its descriptor says`);

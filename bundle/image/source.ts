@@ -7,8 +7,13 @@ import type { Descriptor, Index } from '../../schemas/image.ts';
 export interface Content {
   /** Bytes; undefined where only reading tells, as for a registry that does not say. */
   readonly size: number | undefined;
-  /** The bytes, in order, once. @throws Error without the blob's name, which `readBlob` adds */
-  read(): AsyncIterable<Uint8Array>;
+  /**
+   * The bytes, in order, once.
+   *
+   * @param from the offset to begin at; 0 unless told
+   * @throws Error without the blob's name, which `readBlob` adds
+   */
+  read(from?: number): AsyncIterable<Uint8Array>;
   /** Gives back what is held open; also after `read` ended early. */
   release(): void;
 }
@@ -40,13 +45,20 @@ export interface ImageDestination {
   /** Whether it has this content already, so that nobody need send it. */
   has(descriptor: Descriptor): Promise<boolean>;
   /**
+   * What an earlier `write` of this content got before it was interrupted; absent in destinations
+   * where nothing outlives that. The caller releases it before `write`, which continues it.
+   */
+  partial?(descriptor: Descriptor): Promise<Content | undefined>;
+  /**
    * Takes content. Blobs come before the manifest that lists them, manifests before their index.
    * Several may be under way at once.
    *
    * @param content throws at its end if it is not what the descriptor says: nothing may be
-   *   kept under the descriptor's digest then
+   *   kept under the descriptor's digest then. A destination that has to begin anew iterates
+   *   it anew, unless it is a generator, which can be read once only
+   * @param from how many bytes `partial` had, which the content follows; 0 unless told
    */
-  write(descriptor: Descriptor, content: AsyncIterable<Uint8Array>): Promise<void>;
+  write(descriptor: Descriptor, content: AsyncIterable<Uint8Array>, from?: number): Promise<void>;
   /** Gives the image its name, as the last step: until now nobody sees it. */
   finish(root: Descriptor): Promise<void>;
   /** Ends the work; without `finish` nothing is left of it but blobs that others may use. */

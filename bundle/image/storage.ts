@@ -40,14 +40,18 @@ export function release(extent: Extent): void {
 }
 
 /**
- * Reads an extent from its beginning, never beyond its end. The next chunk is read while the
- * caller works on the last one. The caller still has to release the extent.
+ * Reads an extent, never beyond its end. The next chunk is read while the caller works on the
+ * last one. The caller still has to release the extent.
  *
+ * @param from the offset in the extent to begin at
  * @throws Error when the file cannot be read, or has become shorter
  */
-export async function* readExtent(extent: Extent): AsyncGenerator<Uint8Array, void, undefined> {
-  let done = 0;
-  let pending = ahead(extent, 0);
+export async function* readExtent(
+  extent: Extent,
+  from = 0,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  let done = from;
+  let pending = ahead(extent, done);
   try {
     while (done < extent.size) {
       const chunk = await pending;

@@ -137,3 +137,24 @@ test('a FIFO in the place of a blob makes nobody wait', async () => {
   spawnSync('mkfifo', [layout.file(descriptor.digest)]);
   await expect(read(descriptor)).rejects.toThrow('is a special file, not a file');
 });
+
+test('what is kept of an interrupted reading is verified with the rest', async () => {
+  const descriptor = layout.blob('text/plain', Buffer.from('hello world'));
+  const rest = async (start: string) => {
+    const bytes = Buffer.from(start);
+    const kept = {
+      size: bytes.length,
+      read: async function* () {
+        yield bytes;
+      },
+      release() {},
+    };
+    const chunks: Uint8Array[] = [];
+    for await (const chunk of readBlob(storage, descriptor, 'blob', kept)) chunks.push(chunk);
+    return Buffer.concat(chunks).toString();
+  };
+  expect(await rest('hello ')).toBe('world');
+  expect(await rest('hello world')).toBe('');
+  await expect(rest('hellO ')).rejects.toThrow('is not what this digest names');
+  await expect(rest('hello world!')).rejects.toThrow('is not what this digest names');
+});

@@ -70,7 +70,7 @@ export function findTagged(index: Index, { layout, tag }: ImageReference): Descr
 }
 
 /** Enough names to recognise the right one, not a page of them. */
-function listing(names: readonly string[]): string {
+export function listing(names: readonly string[]): string {
   const shown = [...new Set(names)].sort();
   const rest = shown.length - 20;
   return `${shown.slice(0, 20).join(', ')}${rest > 0 ? ` and ${rest} more` : ''}`;

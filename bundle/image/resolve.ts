@@ -110,15 +110,18 @@ async function platformOf(source: BlobSource, entry: Descriptor): Promise<Platfo
   return readConfig(source, manifest);
 }
 
-async function readIndex(source: BlobSource, descriptor: Descriptor): Promise<Index> {
+/** Reads an index. @throws Error as `readBlob` does, and for what is no valid index */
+export async function readIndex(source: BlobSource, descriptor: Descriptor): Promise<Index> {
   return (await readJson(source, descriptor, 'image index', validateIndex)) as Index;
 }
 
-async function readManifest(source: BlobSource, descriptor: Descriptor): Promise<Manifest> {
+/** Reads a manifest. @throws Error as `readBlob` does, and for what is no valid manifest */
+export async function readManifest(source: BlobSource, descriptor: Descriptor): Promise<Manifest> {
   return (await readJson(source, descriptor, 'image manifest', validateManifest)) as Manifest;
 }
 
-async function readConfig(source: BlobSource, { config }: Manifest): Promise<ImageConfig> {
+/** Reads an image's configuration. @throws Error also where a manifest has something else there */
+export async function readConfig(source: BlobSource, { config }: Manifest): Promise<ImageConfig> {
   if (!isConfigType(config.mediaType))
     throw new Error(
       `${source.name}: this is no image of a root filesystem: its configuration's media type is ${config.mediaType}`,

@@ -213,7 +213,7 @@ export const TIO = {
 export const NS_GET_PARENT = 0xb702;
 
 /** flock(2) */
-export const LOCK = { EX: 2, NB: 4 } as const;
+export const LOCK = { SH: 1, EX: 2, NB: 4 } as const;
 
 /** termios(3): c_iflag, c_oflag, c_cflag and c_lflag (asm-generic/termbits.h) */
 export const IFLAG = {

@@ -1,0 +1,59 @@
+import { closeSync, constants, fsyncSync, openSync, renameSync, writeSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { join, resolve } from 'node:path';
+
+/** The names of what is in a store. `oci-layout`, `index.json` and `blobs` are the layout's. */
+export const STORE = {
+  marker: 'oci-layout',
+  index: 'index.json',
+  blobs: 'blobs',
+  layers: 'layers',
+  leases: 'leases',
+  temporary: 'tmp',
+  lock: 'lock',
+} as const;
+
+/**
+ * Where images are kept.
+ *
+ * @param chosen what the user said, if anything
+ * @returns an absolute path: of root's the machine's, of others their own (XDG Base Directory)
+ */
+export function storePath(chosen: string | undefined): string {
+  if (chosen === '') throw new Error('--store is empty: want a directory');
+  if (chosen !== undefined) return resolve(chosen);
+  if (process.geteuid?.() === 0) return '/var/lib/scow';
+  const data = process.env.XDG_DATA_HOME;
+  // A relative path there is to be ignored, the specification says.
+  return join(data?.startsWith('/') ? data : join(homedir(), '.local/share'), 'scow');
+}
+
+/**
+ * Replaces a file, in one step that also a loss of power leaves done or not done.
+ *
+ * @param temporary a name in the same file system, which nobody else uses now
+ * @throws Error of node:fs; the file is as it was then
+ */
+export function replaceFile(path: string, temporary: string, text: string): void {
+  const fd = openSync(temporary, 'w', 0o644);
+  try {
+    const bytes = Buffer.from(text);
+    for (let written = 0; written < bytes.length; )
+      written += writeSync(fd, bytes, written, bytes.length - written);
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+  renameSync(temporary, path);
+  syncDirectory(join(path, '..'));
+}
+
+/** Makes sure that the names in a directory survive a loss of power: fsync(2). */
+export function syncDirectory(path: string): void {
+  const fd = openSync(path, constants.O_RDONLY | constants.O_DIRECTORY);
+  try {
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+}

@@ -1,0 +1,53 @@
+import { closeSync, existsSync, mkdirSync, openSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { reason } from '../../runtime/linux/reason.ts';
+import { replaceFile, STORE, syncDirectory } from './files.ts';
+import { withLock } from './lock.ts';
+
+const DIRECTORIES = [`${STORE.blobs}/sha256`, STORE.layers, STORE.leases, STORE.temporary];
+
+/**
+ * Makes the store where there is none yet; what is missing of one is added. A layout that another
+ * tool made becomes a store in this way.
+ *
+ * @throws Error in one line when something else is there, or nothing can be written there
+ */
+export async function initialise(path: string): Promise<void> {
+  try {
+    if (isComplete(path)) return;
+    // Only its owner may see images, some of which are private, and run the programs in layers.
+    mkdirSync(path, { recursive: true, mode: 0o700 });
+    refuseForeign(path);
+    closeSync(openSync(join(path, STORE.lock), 'a', 0o600));
+    await withLock(path, 'exclusive', () => complete(path));
+  } catch (error) {
+    throw new Error(`cannot make the image store ${path}: ${reason(error)}`, { cause: error });
+  }
+}
+
+function isComplete(path: string): boolean {
+  return [STORE.marker, STORE.index, STORE.lock, ...DIRECTORIES].every((name) =>
+    existsSync(join(path, name)),
+  );
+}
+
+function complete(path: string): void {
+  for (const name of DIRECTORIES) mkdirSync(join(path, name), { recursive: true, mode: 0o700 });
+  const temporary = join(path, STORE.temporary, STORE.index);
+  if (!existsSync(join(path, STORE.index)))
+    replaceFile(join(path, STORE.index), temporary, '{"schemaVersion":2,"manifests":[]}');
+  if (!existsSync(join(path, STORE.marker)))
+    replaceFile(join(path, STORE.marker), temporary, '{"imageLayoutVersion":"1.0.0"}');
+  syncDirectory(join(path, '..'));
+}
+
+/** @throws Error for a directory with somebody's files */
+function refuseForeign(path: string): void {
+  const names = readdirSync(path);
+  const ours: readonly string[] = Object.values(STORE);
+  const foreign = names.find((name) => !ours.includes(name));
+  if (names.includes(STORE.marker) || foreign === undefined) return;
+  throw new Error(
+    `the directory has other files, such as ${JSON.stringify(foreign)}: choose an empty one, or an OCI image layout`,
+  );
+}

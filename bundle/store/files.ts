@@ -1,4 +1,4 @@
-import { closeSync, constants, fsyncSync, openSync, renameSync, writeSync } from 'node:fs';
+import { closeSync, constants, fsyncSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 
@@ -11,6 +11,7 @@ export const STORE = {
   leases: 'leases',
   temporary: 'tmp',
   lock: 'lock',
+  reserve: 'reserve',
 } as const;
 
 /**
@@ -35,17 +36,27 @@ export function storePath(chosen: string | undefined): string {
  * @throws Error of node:fs; the file is as it was then
  */
 export function replaceFile(path: string, temporary: string, text: string): void {
-  const fd = openSync(temporary, 'w', 0o644);
   try {
-    const bytes = Buffer.from(text);
-    for (let written = 0; written < bytes.length; )
-      written += writeSync(fd, bytes, written, bytes.length - written);
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
+    const fd = openSync(temporary, 'w', 0o644);
+    try {
+      writeWhole(fd, text);
+      fsyncSync(fd);
+    } finally {
+      closeSync(fd);
+    }
+    renameSync(temporary, path);
+  } catch (error) {
+    rmSync(temporary, { force: true });
+    throw error;
   }
-  renameSync(temporary, path);
   syncDirectory(join(path, '..'));
+}
+
+/** Writes all of a text: a disk that becomes full takes a part of it first. */
+export function writeWhole(fd: number, text: string): void {
+  const bytes = Buffer.from(text);
+  for (let written = 0; written < bytes.length; )
+    written += writeSync(fd, bytes, written, bytes.length - written);
 }
 
 /** Makes sure that the names in a directory survive a loss of power: fsync(2). */
@@ -56,4 +67,9 @@ export function syncDirectory(path: string): void {
   } finally {
     closeSync(fd);
   }
+}
+
+/** Where the layer with this chain ID is unpacked. */
+export function layerDirectory(store: string, chainId: string): string {
+  return join(store, STORE.layers, chainId.replace(':', '-'));
 }

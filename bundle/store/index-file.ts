@@ -1,10 +1,17 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { codeOf } from '../../runtime/linux/reason.ts';
 import type { Descriptor, Index } from '../../schemas/image.ts';
 import { formatViolations, parseJson, validateIndex } from '../../schemas/validate-image.ts';
 import { replaceFile, STORE } from './files.ts';
 
 export const REF_NAME = 'org.opencontainers.image.ref.name';
+
+/** What a full disk, or a quota, answers. */
+const FULL = ['ENOSPC', 'EDQUOT'];
+
+/** Bytes that the reserve has beyond the size of the list of images. */
+const SPARE = 8192;
 
 /** An entry of the store's `index.json`: an image, and its name if it has one. */
 export interface Reference {
@@ -39,11 +46,28 @@ export function readIndexFile(store: string): Index {
 export function writeReferences(store: string, references: readonly Reference[]): void {
   const manifests = references.map(entryOf);
   const index: Index = { ...readIndexFile(store), manifests };
-  replaceFile(
-    join(store, STORE.index),
-    join(store, STORE.temporary, STORE.index),
-    JSON.stringify(index),
-  );
+  const text = JSON.stringify(index);
+  const replace = () =>
+    replaceFile(join(store, STORE.index), join(store, STORE.temporary, STORE.index), text);
+  const reserve = join(store, STORE.reserve);
+  try {
+    replace();
+  } catch (error) {
+    if (!FULL.includes(codeOf(error) ?? '')) throw error;
+    rmSync(reserve, { force: true });
+    replace();
+  }
+  keepReserve(reserve, text.length);
+}
+
+/** Keeps some of the disk, so that an image can be removed when all the rest is full. */
+function keepReserve(file: string, length: number): void {
+  if ((statSync(file, { throwIfNoEntry: false })?.size ?? 0) >= length + SPARE) return;
+  try {
+    writeFileSync(file, Buffer.alloc(2 * (length + SPARE)), { mode: 0o600 });
+  } catch (error) {
+    if (!FULL.includes(codeOf(error) ?? '')) throw error;
+  }
 }
 
 /**

@@ -8,13 +8,12 @@ import {
   readFileSync,
   renameSync,
   rmSync,
-  writeSync,
 } from 'node:fs';
 import { join } from 'node:path';
 import { LOCK } from '../../runtime/linux/constants.ts';
 import { codeOf } from '../../runtime/linux/reason.ts';
 import { syscall, trySyscall } from '../../runtime/linux/syscall.ts';
-import { STORE, syncDirectory } from './files.ts';
+import { STORE, syncDirectory, writeWhole } from './files.ts';
 import { withLock } from './lock.ts';
 
 /** What somebody uses: as long as it lasts, `prune` and `remove` leave it in the store. */
@@ -146,9 +145,7 @@ function readLease(file: string): FoundLease | undefined {
 }
 
 function appendLines(fd: number, lines: readonly string[]): void {
-  const bytes = Buffer.from(lines.map((line) => `${line}\n`).join(''));
-  for (let written = 0; written < bytes.length; )
-    written += writeSync(fd, bytes, written, bytes.length - written);
+  writeWhole(fd, lines.map((line) => `${line}\n`).join(''));
 }
 
 function bundleLeaseFile(store: string, bundle: string): string {

@@ -1,11 +1,12 @@
 import { closeSync, constants, existsSync, openSync } from 'node:fs';
+import { join } from 'node:path';
 import { codeOf } from '../../runtime/linux/reason.ts';
 import type { Descriptor } from '../../schemas/image.ts';
 import { directoryStorage } from '../image/directory.ts';
 import { layoutBlobs } from '../image/layout-source.ts';
 import { parseName } from '../image/name.ts';
 import type { BlobSource, ImageDestination, ImageSource } from '../image/source.ts';
-import { storePath } from './files.ts';
+import { STORE, storePath } from './files.ts';
 import { type Reference, readReferences, withReference, writeReferences } from './index-file.ts';
 import { initialise } from './initialise.ts';
 import { dropBundleLease, type Lease, takeBundleLease, takeLease } from './leases.ts';
@@ -28,6 +29,8 @@ export interface Store {
   readonly path: string;
   /** How errors call it. */
   readonly name: string;
+  /** Whether anything was ever kept there. */
+  exists(): boolean;
   /** Its images, with and without names. @throws Error in one line when its index is damaged */
   references(): Reference[];
   /** All of its blobs. The caller closes it. Without a lease they may go at any moment. */
@@ -81,6 +84,7 @@ export function openStore(chosen?: string): Store {
   return {
     path,
     name: path,
+    exists: () => existsSync(join(path, STORE.lock)),
     references,
     blobs,
     find: lookUp,
@@ -173,8 +177,9 @@ async function openDestination(
   const writer = openWriter(path, lease);
   return {
     name: reference ?? path,
-    has: (descriptor) => writer.has(descriptor),
-    write: (descriptor, content) => writer.write(descriptor, content),
+    has: writer.has,
+    partial: writer.partial,
+    write: writer.write,
     async finish(descriptor) {
       writer.sync();
       await withLock(path, 'exclusive', () => {

@@ -1,71 +1,52 @@
-import {
-  closeSync,
-  fsync,
-  mkdirSync,
-  openSync,
-  renameSync,
-  rmSync,
-  statSync,
-  write,
-} from 'node:fs';
+import { closeSync, fstatSync, mkdirSync, renameSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { promisify } from 'node:util';
-import { reason } from '../../runtime/linux/reason.ts';
 import type { Descriptor } from '../../schemas/image.ts';
 import { parseDigest } from '../image/digest.ts';
-import { discard, makeTemporary, type Temporary } from '../temporary.ts';
+import type { Content, ImageDestination } from '../image/source.ts';
+import { readExtent } from '../image/storage.ts';
 import { STORE, syncDirectory } from './files.ts';
 import type { Lease } from './leases.ts';
-
-const writeAt = promisify(write);
-const sync = promisify(fsync);
+import { append, openPartial, type Partial, removePartial } from './partial.ts';
 
 /** The part of a store that takes blobs. */
-export interface BlobWriter {
-  /** Whether the store has this content; if so, it stays as long as the lease. */
-  has(descriptor: Descriptor): Promise<boolean>;
-  /**
-   * Takes a blob. It appears under its digest when it is whole and safe from a loss of power.
-   *
-   * @param content throws at its end if it is not what the descriptor says
-   * @throws Error in one line; nothing is left then
-   */
-  write(descriptor: Descriptor, content: AsyncIterable<Uint8Array>): Promise<void>;
+export interface BlobWriter extends Required<Pick<ImageDestination, 'has' | 'partial' | 'write'>> {
   /** Makes the blobs' names safe from a loss of power: before anything refers to them. */
   sync(): void;
-  /** Removes what was not finished. */
   close(): void;
 }
 
 /**
- * Opens a store for blobs.
+ * Opens a store for blobs. They appear under their digests when they are whole and safe from a
+ * loss of power.
  *
  * @param lease holds whatever is written or found
  */
 export function openWriter(store: string, lease: Lease): BlobWriter {
-  let made: Temporary | undefined;
-  let count = 0;
-  const temporaryFile = () => {
-    made ??= makeTemporary(join(store, STORE.temporary), 'blobs-');
-    return join(made.parent, made.name, String(count++));
-  };
+  const begun = new Map<string, Partial>();
   return {
     async has(descriptor) {
       await lease.add(descriptor.digest);
       const found = statSync(blobFile(store, descriptor.digest), { throwIfNoEntry: false });
       return found?.size === descriptor.size;
     },
-    async write(descriptor, content) {
-      const file = blobFile(store, descriptor.digest);
-      await lease.add(descriptor.digest);
-      const temporary = temporaryFile();
+    async partial({ digest, size }) {
+      const file = begun.get(digest) ?? openPartial(store, digest);
+      begun.set(digest, file);
+      const found = fstatSync(file.fd).size;
+      return found === 0 || found > size ? undefined : contentOf(file, found);
+    },
+    async write(descriptor, content, from = 0) {
+      const { digest } = descriptor;
+      await lease.add(digest);
+      const file = begun.get(digest) ?? openPartial(store, digest);
+      begun.delete(digest);
       try {
-        await fill(temporary, content, descriptor, store);
-        mkdirSync(dirname(file), { recursive: true });
-        renameSync(temporary, file);
-      } catch (error) {
-        rmSync(temporary, { force: true });
-        throw error;
+        await fill(file, descriptor, content, from, store);
+        const target = blobFile(store, digest);
+        mkdirSync(dirname(target), { recursive: true });
+        renameSync(file.path, target);
+      } finally {
+        closeSync(file.fd);
       }
     },
     sync() {
@@ -76,8 +57,11 @@ export function openWriter(store: string, lease: Lease): BlobWriter {
       }
     },
     close() {
-      if (made !== undefined) discard(made);
-      made = undefined;
+      for (const file of begun.values()) {
+        if (fstatSync(file.fd).size === 0) removePartial(file);
+        closeSync(file.fd);
+      }
+      begun.clear();
     },
   };
 }
@@ -88,25 +72,34 @@ export function blobFile(store: string, digest: string): string {
   return join(store, STORE.blobs, algorithm, encoded);
 }
 
+function contentOf({ fd }: Partial, size: number): Content {
+  const extent = { fd, position: 0, size, owned: false };
+  return { size, read: (from) => readExtent(extent, from), release() {} };
+}
+
+/** Writes what is missing. What can't be continued is removed when that fails. */
 async function fill(
-  file: string,
+  file: Partial,
+  { digest, size }: Descriptor,
   content: AsyncIterable<Uint8Array>,
-  { digest }: Descriptor,
+  from: number,
   store: string,
 ): Promise<void> {
-  const fd = openSync(file, 'wx', 0o644);
-  const attempt = async <T>(work: Promise<T>) =>
-    work.catch((error: unknown) => {
-      throw new Error(`cannot write ${digest} to the image store ${store}: ${reason(error)}`, {
-        cause: error,
-      });
-    });
+  let interrupted = false;
   try {
-    for await (const chunk of content)
-      for (let done = 0; done < chunk.byteLength; )
-        done += (await attempt(writeAt(fd, chunk, done, chunk.byteLength - done))).bytesWritten;
-    await attempt(sync(fd));
-  } finally {
-    closeSync(fd);
+    await append(file, from, watched(), `${digest} to the image store ${store}`);
+  } catch (error) {
+    // A source that broke off may be asked for the rest; what is whole and wrong is worth nothing.
+    const worth = interrupted && fstatSync(file.fd).size < size;
+    if (!worth) removePartial(file);
+    throw error;
+  }
+  async function* watched(): AsyncGenerator<Uint8Array> {
+    try {
+      yield* content;
+    } catch (error) {
+      interrupted = true;
+      throw error;
+    }
   }
 }

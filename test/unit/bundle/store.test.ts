@@ -7,13 +7,16 @@ import {
   readFileSync,
   rmSync,
   statSync,
+  utimesSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { readBlob } from '../../../bundle/image/read-blob.ts';
 import { resolveImage } from '../../../bundle/image/resolve.ts';
+import type { Content } from '../../../bundle/image/source.ts';
 import { openStore, type Store } from '../../../bundle/store/store.ts';
-import { LayoutBuilder, tagged } from '../../helpers/layout.ts';
+import { digestOf, LayoutBuilder, tagged } from '../../helpers/layout.ts';
 import { imageBlobs, once, putImage } from '../../helpers/stored.ts';
 
 let home: string;
@@ -120,17 +123,62 @@ test('skopeo and umoci read it, and it takes over what they made', async () => {
 test('content that is not what its descriptor says leaves nothing', async () => {
   const { manifest } = imageBlobs();
   const destination = await store.destination('x');
-  async function* broken(): AsyncGenerator<Uint8Array> {
-    yield Buffer.from('something');
+  async function* wrong(): AsyncGenerator<Uint8Array> {
+    yield Buffer.alloc(manifest.size);
     throw new Error('the digest is another');
   }
-  await expect(destination.write(manifest, broken())).rejects.toThrow('the digest is another');
+  await expect(destination.write(manifest, wrong())).rejects.toThrow('the digest is another');
   expect(await destination.has(manifest)).toBe(false);
   await destination.close();
   expect(store.references()).toEqual([]);
   expect(readdirSync(join(store.path, 'blobs/sha256'))).toEqual([]);
   expect(readdirSync(join(store.path, 'tmp'))).toEqual([]);
 });
+
+test('what broke off is continued, by one writer at a time, and not for ever', async () => {
+  const bytes = Buffer.from('some content, in two parts');
+  const blob = { mediaType: 'text/plain', digest: digestOf(bytes), size: bytes.length };
+  const file = join(store.path, 'tmp', blob.digest.replace(':', '-'));
+  async function* broken(): AsyncGenerator<Uint8Array> {
+    yield bytes.subarray(0, 12);
+    throw new Error('connection lost');
+  }
+  const first = await store.destination('x');
+  await expect(first.write(blob, broken())).rejects.toThrow('connection lost');
+  await first.close();
+  expect(readFileSync(file)).toEqual(bytes.subarray(0, 12));
+
+  const second = await store.destination('x');
+  const kept = await second.partial?.(blob);
+  expect(kept?.size).toBe(12);
+  const other = await openStore(store.path).destination('y');
+  expect(await other.partial?.(blob)).toBe(undefined);
+  const source = { name: 'it', open: async () => memory(bytes), close() {} };
+  await second.write(blob, readBlob(source, blob, 'blob', kept), 12);
+  await other.close();
+  await second.close();
+  const stored = join(store.path, 'blobs', blob.digest.replace(':', '/'));
+  expect(readFileSync(stored)).toEqual(bytes);
+  expect(readdirSync(join(store.path, 'tmp'))).toEqual([]);
+
+  const third = await store.destination('x');
+  await expect(third.write(blob, broken())).rejects.toThrow('connection lost');
+  await third.close();
+  await (await store.destination('x')).close();
+  expect(existsSync(file)).toBe(true);
+  utimesSync(file, 0, 0);
+  await (await store.destination('x')).close();
+  expect(existsSync(file)).toBe(false);
+});
+
+/** Bytes as the content of a source. */
+function memory(bytes: Uint8Array): Content {
+  return {
+    size: bytes.length,
+    read: (from) => once(bytes.subarray(from)),
+    release() {},
+  };
+}
 
 test('blobs that were damaged on the disk are written again', async () => {
   const { manifest, blobs } = imageBlobs();

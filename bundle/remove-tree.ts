@@ -1,18 +1,12 @@
 import { randomBytes } from 'node:crypto';
 import { AT, O } from '../runtime/linux/constants.ts';
 import { errnoCode } from '../runtime/linux/errno.ts';
+import { DT_DIR, listDirectory } from '../runtime/linux/listing.ts';
 import { batch, SyscallError, syscall, trySyscall } from '../runtime/linux/syscall.ts';
 
 const ENOENT = errnoCode('ENOENT');
 const EACCES = errnoCode('EACCES');
 const EISDIR = errnoCode('EISDIR');
-
-/** `struct linux_dirent64`: getdents64(2). */
-const DIRENT = { length: 16, type: 18, name: 19 } as const;
-const DT_DIR = 4;
-
-/** Bytes of one reading of a directory. */
-const LISTING = 64 * 1024;
 
 /** A name with the NUL at its end: names are bytes, not always text. */
 type Name = Uint8Array;
@@ -77,7 +71,7 @@ function move(from: number, name: Name, to: number, target: Name): void {
 
 /** Removes all but the directories from a directory. @returns the names of those */
 function clear(directory: number): Name[] {
-  const members = list(directory);
+  const members = listDirectory(directory);
   const directories = members.filter(({ type }) => type === DT_DIR).map(({ name }) => name);
   const others = members.filter(({ type }) => type !== DT_DIR).map(({ name }) => name);
   const results = batch(others.map((name) => ({ name: 'unlinkat', args: [directory, name, 0] })));
@@ -88,28 +82,4 @@ function clear(directory: number): Name[] {
     else if (result < 0) throw new SyscallError('unlinkat', [directory, name, 0], -result);
   }
   return directories;
-}
-
-interface Member {
-  readonly name: Name;
-  readonly type: number;
-}
-
-function list(directory: number): Member[] {
-  const members: Member[] = [];
-  const buffer = Buffer.alloc(LISTING);
-  for (;;) {
-    const filled = syscall('getdents64', directory, buffer, buffer.length);
-    if (filled === 0) return members;
-    for (let at = 0; at < filled; ) {
-      const length = buffer.readUInt16LE(at + DIRENT.length);
-      const start = at + DIRENT.name;
-      const end = buffer.indexOf(0, start) + 1;
-      const name = Uint8Array.prototype.slice.call(buffer, start, end);
-      const text = Buffer.from(name).toString('latin1');
-      if (text !== '.\0' && text !== '..\0')
-        members.push({ name, type: buffer[at + DIRENT.type] as number });
-      at += length;
-    }
-  }
 }

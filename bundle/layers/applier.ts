@@ -1,6 +1,6 @@
 import { S } from '../../runtime/linux/constants.ts';
 import { AUFS, entryComponents, latin1, OPAQUE, printable, WHITEOUT } from './names.ts';
-import type { Rootfs, Spot } from './rootfs.ts';
+import type { Disk, Spot } from './rootfs.ts';
 import type { Handle, Origin } from './script.ts';
 import type { TarEntry } from './tar/entry.ts';
 import type { TarVisitor } from './tar/reader.ts';
@@ -44,7 +44,7 @@ interface Linked {
  */
 export class LayerApplier implements TarVisitor {
   readonly #tree: Tree;
-  readonly #rootfs: Rootfs;
+  readonly #rootfs: Disk;
   readonly #layer: string;
   readonly #number: number;
   readonly #leaf: Leaf;
@@ -54,7 +54,7 @@ export class LayerApplier implements TarVisitor {
    * @param number of the layer; the lowest is 1
    * @param layer how errors call it
    */
-  constructor(tree: Tree, rootfs: Rootfs, number: number, layer: string) {
+  constructor(tree: Tree, rootfs: Disk, number: number, layer: string) {
     this.#tree = tree;
     this.#rootfs = rootfs;
     this.#number = number;

@@ -8,7 +8,7 @@ import { detectPrivileges, type Privileges } from './privileges.ts';
 import { Rootfs } from './rootfs.ts';
 import { EntryError } from './script.ts';
 import { BLOCK } from './tar/header.ts';
-import { TarReader } from './tar/reader.ts';
+import { TarReader, type TarVisitor } from './tar/reader.ts';
 import { Tree } from './tree.ts';
 
 export type { Privileges } from './privileges.ts';
@@ -61,7 +61,7 @@ export async function applyLayers(
   try {
     for (const [i, layer] of layers.entries()) {
       const applier = new LayerApplier(tree, disk, i + 1, layer.describe);
-      await applyLayer(layer, applier, count, warn);
+      await readLayer(layer, applier, count, warn);
       disk.flush();
     }
     disk.finish();
@@ -70,14 +70,22 @@ export async function applyLayers(
   }
 }
 
-async function applyLayer(
+/**
+ * Reads a layer to its end, and checks its digests.
+ *
+ * @param visitor hears of its entries
+ * @param count hears how many bytes of the blob were read, piece by piece
+ * @param warn hears, in a line each, of what is wrong but does no harm
+ * @throws Error in one line that names the layer and the entry
+ */
+export async function readLayer(
   layer: LayerSource,
-  applier: LayerApplier,
+  visitor: TarVisitor,
   count: (bytes: number) => void,
   warn: (line: string) => void,
 ): Promise<void> {
   const blob = new LayerBlob(layer.open(), count);
-  const reader = new TarReader(applier);
+  const reader = new TarReader(visitor);
   try {
     const digest = parseDigest(layer.diffId);
     const hash = hashFor(digest);

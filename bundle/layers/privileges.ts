@@ -51,6 +51,31 @@ function varint(value: number): number[] {
   return bytes;
 }
 
+/**
+ * The owner that `rootlessOwner` wrote down.
+ *
+ * @returns fields only for what is not root's; none where the attribute is absent or damaged
+ */
+export function parseRootlessOwner(xattrs: readonly Xattr[]): {
+  readonly uid?: number;
+  readonly gid?: number;
+} {
+  const value = xattrs.find(({ name }) => latin1(name) === ROOTLESS_OWNER)?.value;
+  const ids: { uid?: number; gid?: number } = {};
+  for (let at = 0; value !== undefined && at < value.length; ) {
+    const field = { 8: 'uid', 16: 'gid' }[value[at++] as number] as 'uid' | 'gid' | undefined;
+    let id = 0;
+    for (let scale = 1; field !== undefined; scale *= 0x80) {
+      const byte = value[at++] ?? 0;
+      id += (byte & 0x7f) * scale;
+      if (byte < 0x80) break;
+    }
+    if (field === undefined || id > UNCHANGED) return {};
+    if (id !== UNCHANGED) ids[field] = id;
+  }
+  return ids;
+}
+
 /** Attributes of the host, its security modules and its overlays: no image may set them. */
 const HOST_ONLY = ['security.selinux', 'system.nfs4_acl', 'trusted.overlay.opaque'];
 

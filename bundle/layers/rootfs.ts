@@ -20,6 +20,22 @@ export interface Spot {
   readonly name: string;
 }
 
+/** What the entries of layers are done to. */
+export type Disk = Pick<
+  Rootfs,
+  | 'begin'
+  | 'createFile'
+  | 'write'
+  | 'resize'
+  | 'completeFile'
+  | 'createDirectory'
+  | 'createSymlink'
+  | 'createHardLink'
+  | 'createNode'
+  | 'unlink'
+  | 'removeDirectory'
+>;
+
 /**
  * The root filesystem on disk. Everything here is done to a name in a directory whose
  * descriptor the kernel opened below the root, by calls that follow no symbolic link and create

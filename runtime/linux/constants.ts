@@ -57,6 +57,9 @@ export const S = {
 /** signal(7), for whoever makes system calls; of people's names takes care `os.constants` */
 export const SIG = { KILL: 9, CHLD: 17 } as const;
 
+/** statx(2), `mask` */
+export const STATX_BASIC_STATS = 0x7ff;
+
 /** seccomp(2), `operation` */
 export const SECCOMP = { SET_MODE_FILTER: 1 } as const;
 

@@ -11,6 +11,7 @@ const ATTEMPTS = 128;
 /**
  * openat2(2): opens `path` below the directory `dirfd`, under the restrictions of `resolve`.
  *
+ * @param path text, or bytes with a NUL at their end
  * @param flags O.* flags; O_CLOEXEC is always added
  * @param resolve RESOLVE.* flags, such as RESOLVE.IN_ROOT to treat `dirfd` as the root
  * @param mode permission bits of a file that O_CREAT makes
@@ -19,7 +20,7 @@ const ATTEMPTS = 128;
  */
 export function openat2(
   dirfd: number,
-  path: string,
+  path: string | Uint8Array,
   flags: number,
   resolve: number,
   mode = 0,

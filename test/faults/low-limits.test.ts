@@ -9,7 +9,7 @@ import {
   rootOf,
   running,
   scow,
-} from '../../helpers/scow.ts';
+} from '../helpers/scow.ts';
 
 afterEach(cleanUp);
 

@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { closeSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { commandOf, type Engine, rootOf, testDirectory } from '../../helpers/scow.ts';
+import { commandOf, type Engine, rootOf, testDirectory } from '../helpers/scow.ts';
 
 export interface Ended {
   readonly status: number | null;

@@ -2,7 +2,7 @@
  * scow is killed before each of its system calls: init does not outlive it unless the container
  * was created, what `state` says is true, and a deletion by force removes the rest.
  */
-import { cleanUp, ENGINES, type Engine } from '../../helpers/scow.ts';
+import { cleanUp, ENGINES, type Engine } from '../helpers/scow.ts';
 import { type Subcommand, sampleFor, subcommandsFor, workplacesFor } from './commands.ts';
 import { afterChanges, atEach, buildFaulty, KILL } from './faulty.ts';
 

@@ -10,7 +10,7 @@ import {
   rootOf,
   running,
   scow,
-} from '../../helpers/scow.ts';
+} from '../helpers/scow.ts';
 import { buildFaulty, faultyCommand } from './faulty.ts';
 
 beforeAll(buildFaulty);

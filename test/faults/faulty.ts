@@ -1,11 +1,11 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { closeSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { Cgroup } from '../../../runtime/cgroups/cgroup.ts';
-import { forceDeleteContainer } from '../../../runtime/container/delete.ts';
-import { statusOf } from '../../../runtime/container/state.ts';
-import { ContainerStore, NoSuchContainer } from '../../../runtime/container/store.ts';
-import { moment } from '../../helpers/pty.ts';
+import { Cgroup } from '../../runtime/cgroups/cgroup.ts';
+import { forceDeleteContainer } from '../../runtime/container/delete.ts';
+import { statusOf } from '../../runtime/container/state.ts';
+import { ContainerStore, NoSuchContainer } from '../../runtime/container/store.ts';
+import { moment } from '../helpers/pty.ts';
 import {
   bundleOf,
   type EditableConfig,
@@ -13,8 +13,8 @@ import {
   eventually,
   newId,
   testDirectory,
-} from '../../helpers/scow.ts';
-import { type Traces, traces } from '../bad-input/left-behind.ts';
+} from '../helpers/scow.ts';
+import { type Traces, traces } from '../integration/bad-input/left-behind.ts';
 
 /** A call that can go wrong: see test/faulty/fault.ts. */
 export interface Point {

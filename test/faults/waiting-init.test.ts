@@ -13,8 +13,8 @@ import {
   running,
   scow,
   testDirectory,
-} from '../../helpers/scow.ts';
-import { traces } from '../bad-input/left-behind.ts';
+} from '../helpers/scow.ts';
+import { traces } from '../integration/bad-input/left-behind.ts';
 import { strace } from './strace.ts';
 
 afterEach(cleanUp);

@@ -1,5 +1,5 @@
-import type { EditableConfig, Engine } from '../../helpers/scow.ts';
-import { running } from '../../helpers/scow.ts';
+import type { EditableConfig, Engine } from '../helpers/scow.ts';
+import { running } from '../helpers/scow.ts';
 import { Workplace } from './faulty.ts';
 
 /** A command that changes a container, and what it needs. */

@@ -2,7 +2,7 @@
  * Every system call that scow itself makes fails in turn: the command tells which error it was,
  * and leaves nothing, or a container whose state is true and which a deletion by force removes.
  */
-import { cleanUp, ENGINES, type Engine } from '../../helpers/scow.ts';
+import { cleanUp, ENGINES, type Engine } from '../helpers/scow.ts';
 import { type Subcommand, sampleFor, subcommandsFor, workplacesFor } from './commands.ts';
 import { atEach, buildFaulty } from './faulty.ts';
 

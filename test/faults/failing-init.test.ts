@@ -10,7 +10,7 @@ import {
   type Engine,
   running,
   testDirectory,
-} from '../../helpers/scow.ts';
+} from '../helpers/scow.ts';
 import { atEach, buildFaulty, type Point, Workplace } from './faulty.ts';
 
 let server: Server | undefined;

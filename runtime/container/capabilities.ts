@@ -4,21 +4,19 @@ import { capabilityNumber } from '../plan/capabilities.ts';
 import { warn } from './log.ts';
 
 /**
- * Warns of every ambient capability that the process won't have, because it isn't permitted and
- * inheritable as well (capabilities(7)). The specification wants a warning and no error
- * (config.md, `process.capabilities`).
+ * Warns of ambient capabilities that the process won't have, because they aren't permitted and
+ * inheritable as well (capabilities(7)), in one line: builders ask for many, in each step. The
+ * specification wants a warning and no error (config.md, `process.capabilities`).
  */
 export function warnOfAmbient({ capabilities = {} }: Process): void {
-  const { ambient = [], permitted, inheritable } = capabilities;
-  for (const [index, name] of ambient.entries()) {
-    const missing = Object.entries({ permitted, inheritable })
-      .filter(([, names]) => !names?.includes(name))
-      .map(([set]) => set);
-    if (missing.length > 0)
-      warn(
-        `can't raise ambient capability ${name}: it is not ${missing.join(' and ')} too  [/process/capabilities/ambient/${index}]`,
-      );
-  }
+  const { ambient = [], permitted = [], inheritable = [] } = capabilities;
+  const missing = ambient.filter(
+    (name) => !permitted.includes(name) || !inheritable.includes(name),
+  );
+  if (missing.length > 0)
+    warn(
+      `can't raise the ambient capabilities ${missing.join(', ')}: they are not permitted and inheritable too  [/process/capabilities/ambient]`,
+    );
 }
 
 /**

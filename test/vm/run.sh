@@ -5,10 +5,13 @@
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 
-# The emulator, what makes the guest's first file system, and the guest's systemd.
+# The emulator, what makes the guest's first file system, and the guest's systemd; then the peers, and the
+# engines with what they need for networks and ordinary users.
 packages=(
   apparmor busybox-static cpio dbus kmod libpam-systemd qemu-system-common qemu-system-x86 systemd
   systemd-sysv util-linux xz-utils zstd
+  crun runc
+  buildah catatonit conmon dbus-user-session iptables netavark podman procps python3 slirp4netns uidmap
 )
 # The oldest kernel that will do, and a new one, of Debian's security archive.
 kernel=linux-image-6.12-amd64

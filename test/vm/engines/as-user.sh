@@ -1,0 +1,33 @@
+#!/usr/bin/env bash
+# as-user.sh COMMAND…: runs a command, in this folder, as an ordinary user with IDs for containers, whom it
+# makes; where systemd runs, as a service of that user's own manager. For throw-away machines: the user stays.
+set -eu
+user=scow-engines
+here=/run/scow-engines
+# Several may begin at once.
+exec 9>/run/scow-engines.lock
+flock 9
+if ! id "$user" >/dev/null 2>&1; then
+  useradd --create-home --shell /bin/bash "$user"
+  printf '%s:1000000:65536\n' "$user" | tee -a /etc/subuid >>/etc/subgid
+fi
+uid=$(id -u "$user")
+# The folder may be in one that is closed to others.
+if ! mountpoint -q "$here"; then
+  mkdir -p "$here"
+  mount --rbind "$PWD" "$here"
+fi
+exec 9>&-
+cd "$here"
+become=(
+  setpriv --reuid "$user" --regid "$user" --init-groups
+  env "HOME=/home/$user" "USER=$user" "XDG_RUNTIME_DIR=/run/user/$uid"
+)
+if [ ! -d /run/systemd/system ]; then
+  install -d -m 700 -o "$user" "/run/user/$uid"
+  exec "${become[@]}" "$@"
+fi
+loginctl enable-linger "$user"
+until [ -S "/run/user/$uid/bus" ]; do sleep 0.1; done
+exec "${become[@]}" systemd-run --user --quiet --pipe --wait --collect --same-dir \
+  --property=Delegate=yes --setenv="PATH=$PATH" "$@"

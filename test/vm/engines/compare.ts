@@ -1,0 +1,73 @@
+import { execFile } from 'node:child_process';
+import { basename } from 'node:path';
+
+/** The runtimes that scenarios are run with: ours, and Debian's. */
+const RUNTIMES = { scow: 'build/scow', crun: '/usr/bin/crun', runc: '/usr/sbin/runc' };
+
+export type Runtime = keyof typeof RUNTIMES;
+const NAMES = Object.keys(RUNTIMES) as Runtime[];
+
+export interface Scenario {
+  /** The script; its first argument is the runtime. */
+  readonly script: string;
+  /** What stands before the script. */
+  readonly before?: readonly string[];
+  /** What follows the runtime. */
+  readonly after?: readonly string[];
+}
+
+/** Checks that fail with a peer. */
+export type Exceptions = Partial<Record<Exclude<Runtime, 'scow'>, readonly string[]>>;
+
+/**
+ * Runs a scenario with scow and its peers, all at once, and expects that every check passes with scow, and with
+ * each peer all but those named.
+ * @throws if the runtimes were not checked alike: a script ended early, or checks nothing
+ */
+export async function expectSame(scenario: Scenario, exceptions: Exceptions = {}): Promise<void> {
+  const results = await Promise.all(NAMES.map((name) => play(scenario, RUNTIMES[name])));
+  const [first, ...others] = results.map(({ checked }) => checked.join('\n'));
+  if (first === '' || others.some((checked) => checked !== first)) {
+    const outputs = results.map(({ output }, i) => `${NAMES[i]}:\n${output}`);
+    throw new Error(`${basename(scenario.script)}: not all was checked\n${outputs.join('\n')}`);
+  }
+  const failures = Object.fromEntries(NAMES.map((name, i) => [name, results[i]?.failures ?? {}]));
+  expect(failures).toEqual({
+    scow: {},
+    crun: expected(exceptions.crun),
+    runc: expected(exceptions.runc),
+  });
+}
+
+/** Why a peer fails is its own affair. */
+function expected(checks: readonly string[] = []): object {
+  return Object.fromEntries(checks.map((what) => [what, expect.any(String)]));
+}
+
+interface Results {
+  readonly checked: readonly string[];
+  /** The checks that failed, and why. */
+  readonly failures: Readonly<Record<string, string>>;
+  readonly output: string;
+}
+
+async function play(
+  { script, before = [], after = [] }: Scenario,
+  runtime: string,
+): Promise<Results> {
+  const [command = '', ...args] = [...before, script, runtime, ...after];
+  const output = await new Promise<string>((resolve) => {
+    execFile(command, args, { maxBuffer: 1 << 24 }, (_, stdout, stderr) =>
+      resolve(stdout + stderr),
+    );
+  });
+  const checked: string[] = [];
+  const failures: Record<string, string> = {};
+  for (const [, not, what = '', why = ''] of output.matchAll(
+    /^(not )?ok ([^:\n]+)(?:: (.*))?$/gm,
+  )) {
+    checked.push(what);
+    if (not !== undefined) failures[what] = why;
+  }
+  return { checked, failures, output };
+}

@@ -21,3 +21,21 @@ const CONFIGS = [
 export const isIndexType = (mediaType: string): boolean => INDEXES.includes(mediaType);
 export const isManifestType = (mediaType: string): boolean => MANIFESTS.includes(mediaType);
 export const isConfigType = (mediaType: string): boolean => CONFIGS.includes(mediaType);
+
+/** Those that are written. */
+export const OCI = {
+  index: INDEXES[0] as string,
+  manifest: MANIFESTS[0] as string,
+  config: CONFIGS[0] as string,
+} as const;
+
+/** OCI's type for a layer of one of Docker's types, which have the same content; others as they are. */
+export function ociLayerType(mediaType: string): string {
+  const [, foreign, compression] =
+    /^application\/vnd\.docker\.image\.rootfs\.(foreign\.)?diff\.tar(?:\.(gzip|zstd))?$/.exec(
+      mediaType,
+    ) ?? [];
+  if (!mediaType.startsWith('application/vnd.docker.image.rootfs.')) return mediaType;
+  const kind = foreign === undefined ? 'layer' : 'layer.nondistributable';
+  return `application/vnd.oci.image.${kind}.v1.tar${compression === undefined ? '' : `+${compression}`}`;
+}

@@ -1,12 +1,10 @@
-import { readFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import { resolve } from 'node:path';
 import { unpack } from '../../unpack.ts';
 import type { Input } from '../command.ts';
 import { writeMessage } from '../output.ts';
 import { reporterFor } from '../progress.ts';
-
-const STOPPING = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+import { stopOnSignals } from '../stop.ts';
 
 /** Makes a bundle of an image. @returns the exit status */
 export async function run(input: Input): Promise<number> {
@@ -39,43 +37,4 @@ export async function run(input: Input): Promise<number> {
   } finally {
     stop.release();
   }
-}
-
-interface Stop {
-  readonly signal: AbortSignal;
-  /** The signal that came, if one came. */
-  readonly by: NodeJS.Signals | undefined;
-  release(): void;
-}
-
-/**
- * The first signal stops in an orderly way; a second one, of any kind, ends the process. What
- * the caller has us ignore (nohup, a shell's background) stays ignored.
- */
-function stopOnSignals(): Stop {
-  const names = STOPPING.filter((name) => !isIgnored(constants.signals[name]));
-  const controller = new AbortController();
-  let by: NodeJS.Signals | undefined;
-  const handle = (name: NodeJS.Signals) => {
-    by = name;
-    release();
-    controller.abort(new Error(`stopped by ${name}`));
-  };
-  const release = () => {
-    for (const name of names) process.off(name, handle);
-  };
-  for (const name of names) process.on(name, handle);
-  return {
-    signal: controller.signal,
-    get by() {
-      return by;
-    },
-    release,
-  };
-}
-
-/** Whether a signal is ignored: proc_pid_status(5), SigIgn. */
-function isIgnored(signal: number): boolean {
-  const mask = /^SigIgn:\s*([0-9a-f]+)/m.exec(readFileSync('/proc/self/status', 'latin1'))?.[1];
-  return ((BigInt(`0x${mask ?? '0'}`) >> BigInt(signal - 1)) & 1n) === 1n;
 }

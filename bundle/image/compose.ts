@@ -1,0 +1,141 @@
+import { createHash } from 'node:crypto';
+import type {
+  Descriptor,
+  Digest,
+  ImageConfig,
+  ImageExecution,
+  ImageHistory,
+  Manifest,
+  Platform,
+} from '../../schemas/image.ts';
+import type { WrittenLayer } from '../layers/write/layer.ts';
+import { OCI, ociLayerType } from './media-types.ts';
+import type { Image } from './resolve.ts';
+import type { BlobSource, Content, ImageSource } from './source.ts';
+import { readExtent } from './storage.ts';
+
+/** What is new in an image that is made of another. */
+export interface Edit {
+  /** What is put on top; absent where only the configuration changes. */
+  readonly layer?: WrittenLayer | undefined;
+  /** The step that is added to the history; absent where it shall stay as it is. */
+  readonly history?: ImageHistory | undefined;
+  /** RFC 3339. */
+  readonly created: string;
+  readonly author?: string | undefined;
+  readonly platform?: Platform | undefined;
+  /** Of the manifest; the base's are kept beside them. */
+  readonly annotations?: Readonly<Record<string, string>> | undefined;
+  /** @returns what the new image's containers run */
+  execution(config: ImageExecution): ImageExecution;
+}
+
+/**
+ * Makes an image of another one, or of nothing: a new configuration and a new manifest, and
+ * perhaps one more layer. Fields that we do not know are kept. It is an OCI image, whatever the
+ * other one is.
+ *
+ * @param base what it is made of, and where its blobs are
+ * @param name how errors call the new image
+ * @returns where the new image and all that belongs to it can be read; closing it closes neither
+ *   the base nor the layer
+ */
+export function composeImage(
+  base: { readonly image: Image; readonly source: BlobSource } | undefined,
+  edit: Edit,
+  name: string,
+): ImageSource & { readonly root: Descriptor } {
+  const image = base?.image;
+  const config = document(OCI.config, editConfig(image, edit));
+  const { layer } = edit;
+  const annotations = { ...image?.manifest.annotations, ...edit.annotations };
+  const manifest: Manifest = {
+    schemaVersion: 2,
+    mediaType: OCI.manifest,
+    config: config.descriptor,
+    layers: [
+      ...(image?.manifest.layers ?? []).map((one) => ({
+        ...one,
+        mediaType: ociLayerType(one.mediaType),
+      })),
+      ...(layer === undefined ? [] : [layer.descriptor]),
+    ],
+    ...(Object.keys(annotations).length === 0 ? {} : { annotations }),
+  };
+  const root = document(OCI.manifest, manifest);
+  const own = new Map<string, () => Content>(
+    [config, root].map(({ descriptor, bytes }) => [
+      descriptor.digest,
+      () => ({
+        size: bytes.length,
+        async *read(from = 0) {
+          yield bytes.subarray(from);
+        },
+        release() {},
+      }),
+    ]),
+  );
+  if (layer !== undefined) own.set(layer.descriptor.digest, () => layerContent(layer));
+  return {
+    name,
+    root: root.descriptor,
+    open: async (descriptor) =>
+      own.get(descriptor.digest)?.() ?? (await base?.source.open(descriptor)),
+    close() {},
+  };
+}
+
+function editConfig(image: Image | undefined, edit: Edit): ImageConfig {
+  const base = image?.config;
+  const { layer, created, author, history } = edit;
+  const platform = edit.platform ?? base;
+  if (platform === undefined) throw new Error('an image without a base needs a platform');
+  const execution = edit.execution(base?.config ?? {});
+  const steps = completeHistory(image);
+  return {
+    ...base,
+    created,
+    ...(author === undefined ? {} : { author }),
+    ...platformOf(platform),
+    config: withoutNulls(execution),
+    rootfs: {
+      type: 'layers',
+      diff_ids: [...(base?.rootfs.diff_ids ?? []), ...(layer === undefined ? [] : [layer.diffId])],
+    },
+    ...(history === undefined ? {} : { history: [...steps, history] }),
+  };
+}
+
+function platformOf({ architecture, os, variant }: Platform): Platform {
+  return { architecture, os, ...(variant === undefined ? {} : { variant }) };
+}
+
+/**
+ * A history that tells of every layer: a line for the next one would be taken for that of a layer
+ * that has none.
+ */
+function completeHistory(image: Image | undefined): ImageHistory[] {
+  const lines = [...(image?.config.history ?? [])];
+  const told = lines.filter(({ empty_layer }) => !empty_layer).length;
+  const untold = Math.max(0, (image?.manifest.layers.length ?? 0) - told);
+  return [...lines, ...Array.from({ length: untold }, () => ({}))];
+}
+
+/** Builders write null for what is empty, and mean the same as by leaving it out. */
+function withoutNulls(execution: ImageExecution): ImageExecution {
+  return Object.fromEntries(Object.entries(execution).filter(([, value]) => value !== null));
+}
+
+function document(mediaType: string, value: object): { descriptor: Descriptor; bytes: Buffer } {
+  const bytes = Buffer.from(JSON.stringify(value));
+  const digest: Digest = `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
+  return { descriptor: { mediaType, digest, size: bytes.length }, bytes };
+}
+
+function layerContent({ fd, descriptor }: WrittenLayer): Content {
+  return {
+    size: descriptor.size,
+    read: (from = 0) => readExtent({ fd, position: 0, size: descriptor.size, owned: false }, from),
+    release() {},
+  };
+}

@@ -13,11 +13,14 @@ export function writeEvent(event: Readonly<Record<string, unknown>>): void {
 
 /** Tells people: the one line, or the list of mistakes, that goes with a failure or a warning. */
 export function writeMessage(text: string): void {
-  // Images and archives are made by strangers: their names must not steer a terminal.
-  const plain = text.replace(/[^\P{Cc}\n]/gu, (character) => {
+  tell(`scow-bundle: ${plain(text)}\n`);
+}
+
+/** Images and archives are made by strangers: what they wrote must not steer a terminal. */
+export function plain(text: string): string {
+  return text.replace(/[^\P{Cc}\n]/gu, (character) => {
     return `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;
   });
-  tell(`scow-bundle: ${plain}\n`);
 }
 
 /**

@@ -1,8 +1,9 @@
 import { BUNDLES } from './bundles/table.ts';
 import type { Command, Flag } from './command.ts';
+import { IMAGES } from './images/table.ts';
 
 /** All commands, in the order of the help. */
-export const COMMANDS: readonly Command[] = [...BUNDLES];
+export const COMMANDS: readonly Command[] = [...BUNDLES, ...IMAGES];
 
 /** Flags of every command; they may also come before it. */
 export const GLOBAL_FLAGS: readonly Flag[] = [

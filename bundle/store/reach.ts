@@ -68,7 +68,7 @@ export async function reachLeased(
 }
 
 /** The descriptor of a blob that is an index or a manifest by its looks; undefined of others. */
-function documentOf(store: string, digest: string): Descriptor | undefined {
+export function documentOf(store: string, digest: string): Descriptor | undefined {
   const file = blobFile(store, digest);
   const size = statSync(file, { throwIfNoEntry: false })?.size ?? 0;
   if (size === 0 || size > LARGEST_DOCUMENT) return undefined;

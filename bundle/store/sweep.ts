@@ -1,5 +1,6 @@
 import { lstatSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { parseDigest } from '../image/digest.ts';
 import { discard, makeTemporary } from '../temporary.ts';
 import { STORE } from './files.ts';
 import type { Reach } from './reach.ts';
@@ -23,15 +24,24 @@ export type Content = Pick<Reach, 'blobs' | 'chains'>;
 /** What is in a store. */
 export function contentOf(store: string): Content {
   const blobs = join(store, STORE.blobs);
-  const layers = names(join(store, STORE.layers));
+  const digests = names(blobs).flatMap((algorithm) =>
+    names(join(blobs, algorithm)).map((name) => `${algorithm}:${name}`),
+  );
+  const chains = names(join(store, STORE.layers)).map((name) => name.replace('-', ':'));
   return {
-    blobs: new Set(
-      names(blobs).flatMap((algorithm) =>
-        names(join(blobs, algorithm)).map((name) => `${algorithm}:${name}`),
-      ),
-    ),
-    chains: new Set(layers.map((name) => name.replace('-', ':'))),
+    blobs: new Set(digests.filter(isDigest)),
+    chains: new Set(chains.filter(isDigest)),
   };
+}
+
+/** What else may lie there is not ours. */
+function isDigest(text: string): boolean {
+  try {
+    parseDigest(text);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /**

@@ -1,0 +1,194 @@
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { StoreReport } from '../../../bundle/store/check.ts';
+import { openStore, type Store } from '../../../bundle/store/store.ts';
+import type { Summary } from '../../../bundle/store/summary.ts';
+import { scowBundle } from '../../helpers/bundler.ts';
+import { digestOf, forPlatform, MEDIA } from '../../helpers/layout.ts';
+import { imageBlobs, once, putImage, type Stored } from '../../helpers/stored.ts';
+
+/** The commands for images of the store, as users and programs see them. */
+
+let home: string;
+let store: Store;
+beforeEach(() => {
+  home = mkdtempSync(join(tmpdir(), 'scow-test-'));
+  store = openStore(join(home, 'store'));
+});
+afterEach(() => rmSync(home, { recursive: true, force: true }));
+
+function bundler(...args: string[]): string {
+  const { status, stdout, stderr } = scowBundle(['--store', store.path, ...args]);
+  if (status !== 0 || stderr !== '') throw new Error(`${args.join(' ')}: ${status} ${stderr}`);
+  return stdout;
+}
+
+function failing(...args: string[]): string {
+  const { status, stdout, stderr } = scowBundle([...args, '--store', store.path]);
+  expect({ status, stdout }).toEqual({ status: 1, stdout: '' });
+  return stderr;
+}
+
+const fileOf = (digest: string) => join(store.path, 'blobs', digest.replace(':', '/'));
+const short = (digest: string) => digest.slice(7, 19);
+const HISTORY = [
+  { created: '2020-01-02T03:04:05Z', created_by: 'ADD base\n /' },
+  { created_by: 'CMD ["/bin/sh"]', empty_layer: true, comment: '\u001b[31mred' },
+];
+
+/** An image for two platforms, of which the store may have both or one. */
+async function putIndex(name: string, ...platforms: string[]): Promise<Stored[]> {
+  const images = platforms.map((platform) =>
+    imageBlobs({ config: { architecture: platform, author: name } }),
+  );
+  const manifests = images.map(({ manifest }, i) =>
+    forPlatform(manifest, `linux/${platforms[i] as string}`),
+  );
+  const bytes = Buffer.from(
+    JSON.stringify({ schemaVersion: 2, mediaType: MEDIA.index, manifests }),
+  );
+  const destination = await store.destination(name);
+  for (const [descriptor, content] of images.flatMap(({ blobs }) => blobs))
+    await destination.write(descriptor, once(content));
+  const index = { mediaType: MEDIA.index, digest: digestOf(bytes), size: bytes.length };
+  await destination.write(index, once(bytes));
+  await destination.finish(index);
+  await destination.close();
+  return images;
+}
+
+test('images are listed, shown with their history, named and removed', async () => {
+  expect(bundler('images')).toBe('REPOSITORY   TAG   IMAGE ID   CREATED   SIZE\n');
+  const alpine = await putImage(store, 'docker.io/library/alpine:3.20', {
+    layers: [Buffer.alloc(10240)],
+    config: { created: '2020-01-02T03:04:05Z', history: HISTORY },
+  });
+  const old = await putImage(store, 'app', { config: { author: 'old' } });
+  const app = await putImage(store, 'app', { config: { author: 'new' } });
+  const rows = bundler('images')
+    .split('\n')
+    .map((line) => line.split(/ {3,}/));
+  expect(rows).toEqual([
+    ['REPOSITORY', 'TAG', 'IMAGE ID', 'CREATED', 'SIZE'],
+    ['localhost/app', 'latest', short(app.config.digest), 'unknown', expect.stringMatching(/ B$/)],
+    ['<none>', '<none>', short(old.config.digest), 'unknown', expect.stringMatching(/ B$/)],
+    [
+      ...['docker.io/library/alpine', '3.20', short(alpine.config.digest)],
+      ...[expect.stringMatching(/^\d+ years ago$/), expect.stringMatching(/^10\.\d KiB$/)],
+    ],
+    [''],
+  ]);
+  expect(bundler('images', '-q', '--no-trunc', 'alpine:3.20')).toBe(`${alpine.config.digest}\n`);
+  expect(bundler('images', '-q', 'alpine:3.19')).toBe('');
+  const listed = JSON.parse(bundler('images', '--format', 'json', 'alpine')) as Summary[];
+  expect(listed).toEqual([
+    expect.objectContaining({
+      name: 'docker.io/library/alpine:3.20',
+      digest: alpine.manifest.digest,
+      created: '2020-01-02T03:04:05Z',
+    }),
+  ]);
+
+  expect(
+    bundler('history', '--no-human', 'alpine:3.20')
+      .split('\n')
+      .map((line) => line.split(/ {3,}/)),
+  ).toEqual([
+    ['LAYER', 'CREATED', 'CREATED BY', 'SIZE', 'COMMENT'],
+    ['<none>', 'CMD ["/bin/sh"]', '0', '\\u001b[31mred'],
+    [short(alpine.layers[0]?.digest ?? ''), '2020-01-02T03:04:05Z', 'ADD base /', '10240'],
+    [''],
+  ]);
+  expect(JSON.parse(bundler('history', '--format', 'json', 'alpine:3.20'))).toEqual([
+    { createdBy: 'CMD ["/bin/sh"]', comment: '\u001b[31mred' },
+    expect.objectContaining({ layer: expect.objectContaining({ number: 1, size: 10240 }) }),
+  ]);
+
+  expect(bundler('tag', short(alpine.config.digest), 'base', 'ghcr.io/me/base:1')).toBe(
+    'localhost/base:latest\nghcr.io/me/base:1\n',
+  );
+  expect(failing('rmi', short(alpine.config.digest))).toContain('has 3 names');
+  expect(failing('remove', 'nothing')).toContain('no image "nothing" in');
+  expect(bundler('remove', '--dry-run', 'base', 'app')).toContain(
+    `would be deleted: ${app.manifest.digest}`,
+  );
+  expect(bundler('rmi', 'base', 'ghcr.io/me/base:1', 'app')).not.toContain(alpine.manifest.digest);
+  expect(bundler('prune')).toContain(`deleted: ${old.manifest.digest}`);
+  expect(bundler('prune', '--all', '--format', 'json')).toContain(alpine.manifest.digest);
+  expect(readdirSync(join(store.path, 'blobs/sha256'))).toEqual([]);
+});
+
+test('an image for several platforms is one, and each of them can be named', async () => {
+  const [first, second] = await putIndex('multi', 'amd64', 'arm64');
+  const rows = bundler('images', '--all')
+    .split('\n')
+    .map((line) => line.split(/ {3,}/).slice(2, 4));
+  expect(rows.slice(1, 3)).toEqual([
+    [short(first?.config.digest ?? ''), 'linux/amd64'],
+    [short(second?.config.digest ?? ''), 'linux/arm64'],
+  ]);
+  expect(bundler('images', '-q')).toBe(`${short(first?.config.digest ?? '')}\n`);
+  expect((await store.find(second?.config.digest ?? '')).descriptor.digest).toBe(
+    second?.manifest.digest,
+  );
+  expect(bundler('history', '--platform', 'linux/arm64', 'multi')).toContain('LAYER');
+});
+
+test('store check finds what is damaged, and repairs it', async () => {
+  const report = (...args: string[]) => {
+    const all = ['--store', store.path, 'store', 'check', '--format', 'json', ...args];
+    const { status, stdout } = scowBundle(all);
+    return { status, ...(JSON.parse(stdout) as StoreReport) };
+  };
+  expect(report()).toMatchObject({ status: 0, images: 0, problems: [] });
+  const layer = Buffer.alloc(4096, 'x');
+  const broken = await putImage(store, 'broken', { layers: [layer] });
+  const shared = await putImage(store, 'shared', { layers: [layer], config: { author: 'a' } });
+  await putImage(store, 'whole', { config: { author: 'b' } });
+  const [first, second] = await putIndex('multi', 'amd64', 'arm64');
+  writeFileSync(join(store.path, 'blobs/sha256/letter'), 'not ours');
+  expect(report()).toMatchObject({ status: 0, images: 4, problems: [], unused: { blobs: 0 } });
+
+  writeFileSync(fileOf(broken.layers[0]?.digest ?? ''), Buffer.alloc(4096));
+  rmSync(fileOf(second?.config.digest ?? ''));
+  const damaged = report();
+  const problems = [
+    ['blob', broken.layers[0]?.digest],
+    ['image', 'localhost/broken:latest'],
+    ['image', 'localhost/shared:latest'],
+    ['image', 'localhost/multi:latest'],
+  ];
+  expect(damaged.problems.map(({ kind, what }) => [kind, what])).toEqual(problems);
+  expect(damaged).toMatchObject({ status: 1 });
+  const text = scowBundle(['--store', store.path, 'store', 'check']);
+  expect(text.status).toBe(1);
+  expect(text.stdout).toContain(
+    `localhost/shared:latest: layer 1 of 1 (${shared.layers[0]?.digest}) is damaged\n`,
+  );
+  const repaired = report('--repair');
+  expect(repaired.problems.every((problem) => problem.repaired !== undefined)).toBe(true);
+  expect(repaired).toMatchObject({ status: 0, images: 2 });
+  expect(report()).toMatchObject({ status: 0, images: 2, problems: [] });
+  expect(readFileSync(fileOf(first?.manifest.digest ?? ''))).toBeTruthy();
+  bundler('prune');
+  await putImage(store, 'broken', { layers: [layer] });
+  expect(report()).toMatchObject({ status: 0, images: 3, problems: [], unused: { blobs: 0 } });
+
+  writeFileSync(join(store.path, 'index.json'), '{');
+  expect(failing('images')).toContain('index.json');
+  expect(report()).toMatchObject({ status: 1, problems: [{ kind: 'file', what: 'index.json' }] });
+  report('--repair');
+  expect(report()).toMatchObject({ status: 0, images: 3, problems: [] });
+  expect(readdirSync(join(store.path, 'tmp'))).toEqual([]);
+});
+
+test('what is wrong with the command line, or with the place, is told in one line', () => {
+  expect(failing('store', 'clean')).toContain('there is "check"');
+  expect(failing('images', '--format', 'yaml')).toContain('want table or json');
+  expect(failing('tag', 'a', 'B')).toContain('is not an image name');
+  expect(failing('history', 'a')).toBe(`scow-bundle: no image "a" in ${store.path}: it is empty\n`);
+  mkdirSync(store.path);
+  writeFileSync(join(store.path, 'letter'), '');
+  expect(failing('tag', 'a', 'b')).toContain('the directory has other files, such as "letter"');
+});

@@ -1,9 +1,9 @@
 import { S } from '../../runtime/linux/constants.ts';
 import { AUFS, entryComponents, latin1, OPAQUE, printable, WHITEOUT } from './names.ts';
-import type { Disk, Spot } from './rootfs.ts';
-import type { Handle, Origin } from './script.ts';
+import type { Origin } from './script.ts';
 import type { TarEntry } from './tar/entry.ts';
 import type { TarVisitor } from './tar/reader.ts';
+import type { LayerTarget, Spot } from './target.ts';
 import {
   type Attributes,
   childPathLength,
@@ -23,14 +23,8 @@ export function undescribed(origin: Origin): Attributes {
   return { mode: 0o755, uid: 0, gid: 0, mtime, xattrs: [], origin };
 }
 
-/** The file whose content is being read. */
-interface OpenFile {
-  readonly handle: Handle;
-  readonly attributes: Attributes;
-  readonly size: number;
-  /** Where the last content ended. */
-  end: number;
-}
+/** Puts a file in its place whose content was stored before. */
+export type Adopt = (spot: Spot) => void;
 
 /** What a hard link becomes another name of. */
 interface Linked {
@@ -44,53 +38,49 @@ interface Linked {
  */
 export class LayerApplier implements TarVisitor {
   readonly #tree: Tree;
-  readonly #rootfs: Disk;
+  readonly #target: LayerTarget;
   readonly #layer: string;
   readonly #number: number;
   readonly #leaf: Leaf;
-  #file: OpenFile | undefined;
+  /** Whether what comes is the content of a file. */
+  #writing = false;
 
   /**
    * @param number of the layer; the lowest is 1
    * @param layer how errors call it
    */
-  constructor(tree: Tree, rootfs: Disk, number: number, layer: string) {
+  constructor(tree: Tree, target: LayerTarget, number: number, layer: string) {
     this.#tree = tree;
-    this.#rootfs = rootfs;
+    this.#target = target;
     this.#number = number;
     this.#layer = layer;
     this.#leaf = { kind: 'leaf', layer: number };
   }
 
-  /** @throws Error when the entry can't be applied */
-  entry(entry: TarEntry): void {
+  /**
+   * @param adopt for a file whose content does not follow
+   * @throws Error when the entry can't be applied
+   */
+  entry(entry: TarEntry, adopt?: Adopt): void {
     const components = entryComponents(entry.name);
     const origin = { layer: this.#layer, name: entry.name };
-    this.#rootfs.begin(origin);
+    this.#target.begin(origin);
     if (isBookkeeping(components)) return;
     const name = components.pop();
     if (components.some((component) => component.startsWith(WHITEOUT)))
       throw new Error(`it lies below a name that begins with ${WHITEOUT}, as only whiteouts do`);
     if (name?.startsWith(WHITEOUT)) this.#whiteOut(components, name, origin);
     else if (name === undefined) this.#describeRoot(entry, origin);
-    else this.#place(components, name, entry, origin);
+    else this.#place(components, name, entry, origin, adopt);
   }
 
   content(bytes: Uint8Array, offset: number): void {
-    const file = this.#file;
-    if (file === undefined) return;
-    this.#rootfs.begin(file.attributes.origin);
-    this.#rootfs.write(file.handle, bytes, offset);
-    file.end = offset + bytes.byteLength;
+    if (this.#writing) this.#target.write(bytes, offset);
   }
 
   end(): void {
-    const file = this.#file;
-    if (file === undefined) return;
-    // A hole at the end, which no content reaches.
-    if (file.end < file.size) this.#rootfs.resize(file.handle, file.size);
-    this.#rootfs.completeFile(file.handle, file.attributes);
-    this.#file = undefined;
+    if (this.#writing) this.#target.endFile();
+    this.#writing = false;
   }
 
   #describeRoot(entry: TarEntry, origin: Origin): void {
@@ -99,11 +89,18 @@ export class LayerApplier implements TarVisitor {
     this.#tree.touch(this.#tree.root, this.#number);
   }
 
-  #place(components: readonly string[], name: string, entry: TarEntry, origin: Origin): void {
+  #place(
+    components: readonly string[],
+    name: string,
+    entry: TarEntry,
+    origin: Origin,
+    adopt: Adopt | undefined,
+  ): void {
     const directory = this.#createParents(this.#tree.resolve(components), origin);
     const present = directory.children.get(name);
     this.#tree.touch(directory, this.#number);
     if (entry.type === 'directory' && present?.kind === 'directory') {
+      this.#target.describe?.(present);
       present.attributes = attributesOf(entry, origin);
       present.layer = this.#number;
       return;
@@ -115,7 +112,7 @@ export class LayerApplier implements TarVisitor {
     if (present !== undefined) this.#remove(spot, present, origin);
     const node =
       linked === undefined
-        ? this.#create(spot, entry, attributesOf(entry, origin))
+        ? this.#create(spot, entry, attributesOf(entry, origin), adopt)
         : this.#link(spot, linked);
     directory.children.set(name, node);
   }
@@ -125,30 +122,32 @@ export class LayerApplier implements TarVisitor {
     for (const name of missing) {
       if (parent.children.has(name))
         throw new Error(`its parent ${printable(Buffer.from(name, 'latin1'))} is not a directory`);
-      this.#rootfs.createDirectory({ directory: parent, name });
+      this.#target.createDirectory({ directory: parent, name });
       parent = this.#tree.addDirectory(parent, name, this.#number, undescribed(origin));
     }
     return parent;
   }
 
   /** Creates what isn't there any more, or wasn't. @returns what the tree has of it */
-  #create(spot: Spot, entry: TarEntry, attributes: Attributes): TreeNode {
-    const rootfs = this.#rootfs;
+  #create(spot: Spot, entry: TarEntry, attributes: Attributes, adopt: Adopt | undefined): TreeNode {
+    const target = this.#target;
     switch (entry.type) {
       case 'file':
-        this.#file = { handle: rootfs.createFile(spot), attributes, size: entry.size, end: 0 };
+        this.#writing = adopt === undefined;
+        if (adopt === undefined) target.createFile(spot, attributes, entry.size);
+        else adopt(spot);
         return this.#leaf;
       case 'directory':
-        rootfs.createDirectory(spot);
+        target.createDirectory(spot);
         return this.#tree.addDirectory(spot.directory, spot.name, this.#number, attributes);
       case 'symbolic link':
         return this.#createSymlink(spot, entry, attributes);
       case 'FIFO':
-        rootfs.createNode(spot, S.IFIFO, 0, attributes);
+        target.createNode(spot, S.IFIFO, 0, attributes);
         return this.#leaf;
       default: {
         const type = entry.type === 'block device' ? S.IFBLK : S.IFCHR;
-        rootfs.createNode(spot, type, deviceNumber(entry), attributes);
+        target.createNode(spot, type, deviceNumber(entry), attributes);
         return this.#leaf;
       }
     }
@@ -157,7 +156,7 @@ export class LayerApplier implements TarVisitor {
   #createSymlink(spot: Spot, entry: TarEntry, attributes: Attributes): TreeNode {
     if (entry.linkName.length === 0) throw new Error('it is a symbolic link without a target');
     const target = latin1(entry.linkName);
-    this.#rootfs.createSymlink(spot, target, attributes);
+    this.#target.createSymlink(spot, target, attributes);
     return { kind: 'symlink', target, layer: this.#number };
   }
 
@@ -183,7 +182,7 @@ export class LayerApplier implements TarVisitor {
 
   /** Creates another name. It has the attributes of the first, whatever its own entry says. */
   #link(spot: Spot, linked: Linked): TreeNode {
-    this.#rootfs.createHardLink(spot, linked.spot);
+    this.#target.createHardLink(spot, linked.spot, linked.node);
     return linked.node.kind === 'symlink' ? { ...linked.node, layer: this.#number } : this.#leaf;
   }
 
@@ -195,12 +194,16 @@ export class LayerApplier implements TarVisitor {
     if (missing.length > 0) return;
     if (marker === OPAQUE) {
       this.#removeLower(directory, origin);
+      this.#target.makeOpaque?.(directory);
       return;
     }
     const node = directory.children.get(hidden);
     if (node === undefined) return;
     if (node.layer !== this.#number) this.#remove({ directory, name: hidden }, node, origin);
-    else if (node.kind === 'directory') this.#removeLower(node, origin);
+    else if (node.kind === 'directory') {
+      this.#removeLower(node, origin);
+      this.#target.makeOpaque?.(node);
+    }
   }
 
   /** Removes all that lower layers have in a directory, wherever this layer has not been. */
@@ -216,9 +219,9 @@ export class LayerApplier implements TarVisitor {
       for (const [name, child] of node.children)
         this.#remove({ directory: node, name }, child, origin);
     }
-    this.#rootfs.begin(origin);
-    if (node.kind === 'directory') this.#rootfs.removeDirectory(node);
-    else this.#rootfs.unlink(spot);
+    this.#target.begin(origin);
+    if (node.kind === 'directory') this.#target.removeDirectory(node);
+    else this.#target.unlink(spot);
     spot.directory.children.delete(spot.name);
   }
 }
@@ -231,7 +234,11 @@ function isBookkeeping(components: readonly string[]): boolean {
   );
 }
 
-function attributesOf(entry: TarEntry, origin: Origin): Attributes {
+/** What a file gets besides its content. @throws Error for an impossible owner */
+export function attributesOf(
+  entry: Pick<TarEntry, Exclude<keyof Attributes, 'origin'>>,
+  origin: Origin,
+): Attributes {
   const { mode, uid, gid, mtime, xattrs } = entry;
   for (const [what, id] of [
     ['uid', uid],
@@ -244,7 +251,7 @@ function attributesOf(entry: TarEntry, origin: Origin): Attributes {
 }
 
 /** A device's number as the kernel encodes it, makedev(3). */
-function deviceNumber({ major, minor }: TarEntry): number {
+export function deviceNumber({ major, minor }: Pick<TarEntry, 'major' | 'minor'>): number {
   if (major < 0 || major > 0xfff || minor < 0 || minor > 0xfffff)
     throw new Error(`its device number ${major}:${minor} is none`);
   return ((minor & 0xff) | (major << 8)) + (minor >>> 8) * 0x100000;

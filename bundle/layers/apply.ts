@@ -1,31 +1,11 @@
-import { reason } from '../../runtime/linux/reason.ts';
-import { hashFor, parseDigest } from '../image/digest.ts';
 import { LayerApplier, undescribed } from './applier.ts';
-import { LayerBlob } from './blob.ts';
-import { decompressor, recognize } from './compression.ts';
-import { printable } from './names.ts';
 import { detectPrivileges, type Privileges } from './privileges.ts';
+import { type LayerSource, readLayer } from './read-layer.ts';
 import { Rootfs } from './rootfs.ts';
-import { EntryError } from './script.ts';
-import { BLOCK } from './tar/header.ts';
-import { TarReader, type TarVisitor } from './tar/reader.ts';
 import { Tree } from './tree.ts';
 
 export type { Privileges } from './privileges.ts';
-
-/** One layer of an image. */
-export interface LayerSource {
-  /**
-   * The blob's bytes. Errors of its iteration (unreadable, wrong digest) name the layer
-   * themselves.
-   */
-  open(): AsyncIterable<Uint8Array>;
-  readonly mediaType: string;
-  /** The digest of the tar archive without its compression (image-spec, config.md). */
-  readonly diffId: string;
-  /** How errors call the layer, such as `layer 2 of 3 (sha256:…)`. */
-  readonly describe: string;
-}
+export type { LayerSource } from './read-layer.ts';
 
 export interface ApplyOptions {
   /** Hears how many bytes of blobs were read so far, of all layers together. */
@@ -68,70 +48,4 @@ export async function applyLayers(
   } finally {
     disk.close();
   }
-}
-
-/**
- * Reads a layer to its end, and checks its digests.
- *
- * @param visitor hears of its entries
- * @param count hears how many bytes of the blob were read, piece by piece
- * @param warn hears, in a line each, of what is wrong but does no harm
- * @throws Error in one line that names the layer and the entry
- */
-export async function readLayer(
-  layer: LayerSource,
-  visitor: TarVisitor,
-  count: (bytes: number) => void,
-  warn: (line: string) => void,
-): Promise<void> {
-  const blob = new LayerBlob(layer.open(), count);
-  const reader = new TarReader(visitor);
-  try {
-    const digest = parseDigest(layer.diffId);
-    const hash = hashFor(digest);
-    const start = await blob.peek(BLOCK);
-    const tell = (line: string) => warn(`${layer.describe}: ${line}`);
-    const unpack = await decompressor(recognize(start, layer.mediaType, tell));
-    for await (const chunk of unpack(blob)) {
-      hash.update(chunk);
-      naming(reader, () => reader.push(chunk));
-    }
-    await blob.drain();
-    naming(reader, () => reader.finish());
-    const found = hash.digest('hex');
-    if (found !== digest.encoded)
-      throw new Error(
-        `its uncompressed content is ${digest.algorithm}:${found}, but the image's configuration has the diffID ${layer.diffId}`,
-      );
-  } catch (error) {
-    throw await explain(error, layer, blob);
-  } finally {
-    await blob.close();
-  }
-}
-
-/** Puts the name of the entry under way before what is wrong with the archive. */
-function naming(reader: TarReader, step: () => void): void {
-  try {
-    step();
-  } catch (error) {
-    if (error instanceof EntryError || reader.entryName === undefined) throw error;
-    throw new Error(`${printable(reader.entryName)}: ${(error as Error).message}`, {
-      cause: error,
-    });
-  }
-}
-
-/**
- * Finds the error to tell. When what a blob holds makes no sense, it may be another blob than the
- * one that was asked for: only the end of the blob tells.
- */
-async function explain(error: unknown, layer: LayerSource, blob: LayerBlob): Promise<unknown> {
-  if (error instanceof EntryError || blob.failure === error) return error;
-  try {
-    await blob.drain();
-  } catch (failure) {
-    return failure;
-  }
-  return new Error(`${layer.describe}: ${reason(error)}`, { cause: error });
 }

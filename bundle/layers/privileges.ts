@@ -76,11 +76,20 @@ export function parseRootlessOwner(xattrs: readonly Xattr[]): {
   return ids;
 }
 
-/** Attributes of the host, its security modules and its overlays: no image may set them. */
-const HOST_ONLY = ['security.selinux', 'system.nfs4_acl', 'trusted.overlay.opaque'];
+/** Attributes of the host and its security modules: no image may set them. */
+const HOST_ONLY = ['security.selinux', 'system.nfs4_acl'];
+
+/** Attributes that steer overlay mounts, which layers of an image can become part of. */
+const OVERLAY = /^(trusted|user)\.overlay\./;
 
 /** Whether an extended attribute is one that a layer may bring. */
 export function mayBring(name: Uint8Array, privileges: Privileges): boolean {
   const text = latin1(name);
-  return !HOST_ONLY.includes(text) && !(privileges === 'rootless' && text === ROOTLESS_OWNER);
+  if (HOST_ONLY.includes(text) || OVERLAY.test(text)) return false;
+  return !(privileges === 'rootless' && text === ROOTLESS_OWNER);
+}
+
+/** What the names of an overlay mount's own attributes begin with (see `userxattr`, overlayfs). */
+export function overlayPrefix(privileges: Privileges): string {
+  return privileges === 'full' ? 'trusted.overlay.' : 'user.overlay.';
 }

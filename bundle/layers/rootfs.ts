@@ -3,38 +3,28 @@ import { AT, O, S } from '../../runtime/linux/constants.ts';
 import { errnoCode } from '../../runtime/linux/errno.ts';
 import { reason } from '../../runtime/linux/reason.ts';
 import { type Argument, syscall, trySyscall } from '../../runtime/linux/syscall.ts';
+import { copyContent } from './copy-content.ts';
 import { Directories } from './directories.ts';
 import { latin1, printable } from './names.ts';
 import { mayBring, type Privileges, rootlessOwner } from './privileges.ts';
 import { type Handle, type Origin, Script } from './script.ts';
 import type { Xattr } from './tar/entry.ts';
+import type { LayerTarget, Spot } from './target.ts';
 import type { Attributes, Directory, Tree } from './tree.ts';
 
 const EPERM = errnoCode('EPERM');
 const EOPNOTSUPP = errnoCode('EOPNOTSUPP');
 const EINVAL = errnoCode('EINVAL');
 
-/** A name in a directory that was resolved. */
-export interface Spot {
-  readonly directory: Directory;
-  readonly name: string;
+/** The file whose content is being written. */
+interface OpenFile {
+  readonly handle: Handle;
+  readonly attributes: Attributes;
+  /** Bytes, with a hole at the end that no content reaches. */
+  readonly size: number;
+  /** Where the last content ended. */
+  end: number;
 }
-
-/** What the entries of layers are done to. */
-export type Disk = Pick<
-  Rootfs,
-  | 'begin'
-  | 'createFile'
-  | 'write'
-  | 'resize'
-  | 'completeFile'
-  | 'createDirectory'
-  | 'createSymlink'
-  | 'createHardLink'
-  | 'createNode'
-  | 'unlink'
-  | 'removeDirectory'
->;
 
 /**
  * The root filesystem on disk. Everything here is done to a name in a directory whose
@@ -43,7 +33,7 @@ export type Disk = Pick<
  * them their own attributes: their times stay as they are then, and files can be put into those
  * that nobody may write to.
  */
-export class Rootfs {
+export class Rootfs implements LayerTarget {
   readonly #script = new Script();
   readonly #tree: Tree;
   readonly #directories: Directories;
@@ -51,6 +41,7 @@ export class Rootfs {
   readonly #privileges: Privileges;
   readonly #warn: (line: string) => void;
   readonly #warned = new Set<string>();
+  #file: OpenFile | undefined;
 
   /**
    * @param path an empty directory
@@ -64,30 +55,54 @@ export class Rootfs {
     this.#warn = warn;
   }
 
-  /** Begins a step of the calls that follow. */
   begin(origin: Origin): void {
     this.#script.begin(origin);
   }
 
-  /** Creates a file, open for writing until `completeFile`. */
-  createFile({ directory, name }: Spot): Handle {
+  createFile({ directory, name }: Spot, attributes: Attributes, size: number): void {
     const flags = O.WRONLY | O.CREAT | O.EXCL | O.NOFOLLOW | O.CLOEXEC;
     const parent = this.#directories.use(directory);
-    return this.#script.open('openat', [parent, this.#script.text(name), flags, 0o600]);
+    const handle = this.#script.open('openat', [parent, this.#script.text(name), flags, 0o600]);
+    this.#file = { handle, attributes, size, end: 0 };
   }
 
-  /** Sets the size of a file that ends in a hole. */
-  resize(file: Handle, size: number): void {
-    this.#script.call('ftruncate', [this.#script.use(file), size]);
+  write(bytes: Uint8Array, offset: number): void {
+    const file = this.#file as OpenFile;
+    this.begin(file.attributes.origin);
+    this.#script.write(file.handle, bytes, offset);
+    file.end = offset + bytes.byteLength;
   }
 
-  write(file: Handle, bytes: Uint8Array, offset: number): void {
-    this.#script.write(file, bytes, offset);
+  /** Copies the content of an open file into the one that was created last. */
+  copyContent(source: number): void {
+    const file = this.#file as OpenFile;
+    copyContent(source, this.#script.number(file.handle), file.size);
+    file.end = file.size;
   }
 
-  completeFile(file: Handle, attributes: Attributes): void {
-    this.#describe(() => this.#script.use(file), attributes);
-    this.#script.close(file);
+  /** Sets an extended attribute of the file that was created last. */
+  markFile(name: string, value: string): void {
+    this.#mark(this.#script.use((this.#file as OpenFile).handle), name, value);
+  }
+
+  endFile(): void {
+    const { handle, attributes, size, end } = this.#file as OpenFile;
+    if (end < size) this.#script.call('ftruncate', [this.#script.use(handle), size]);
+    this.#describe(() => this.#script.use(handle), attributes);
+    this.#script.close(handle);
+    this.#file = undefined;
+  }
+
+  /**
+   * Puts a file in its place that was written before, with all its attributes.
+   *
+   * @param from descriptor of the directory that it is in
+   * @param as its name there
+   */
+  adoptFile({ directory, name }: Spot, from: number, as: string): void {
+    const script = this.#script;
+    const parent = this.#directories.use(directory);
+    script.call('renameat', [from, script.text(as), parent, script.text(name)]);
   }
 
   createDirectory({ directory, name }: Spot): void {
@@ -102,7 +117,6 @@ export class Rootfs {
     this.#describeNode(spot, attributes, false);
   }
 
-  /** Creates another name for what is no directory. */
   createHardLink(spot: Spot, existing: Spot): void {
     const script = this.#script;
     // The first use can close no descriptor that the second needs: more than two are kept.
@@ -111,11 +125,11 @@ export class Rootfs {
     script.call('linkat', [from, script.text(existing.name), to, script.text(spot.name), 0]);
   }
 
-  /** Creates a FIFO or a device. @param type of inode(7) @param device as mknod(2) takes it */
   createNode(spot: Spot, type: number, device: number, attributes: Attributes): void {
     if (type !== S.IFIFO && this.#privileges !== 'full') {
       this.#warnOnce('devices', attributes.origin, 'an empty file takes the place of a device');
-      this.completeFile(this.createFile(spot), attributes);
+      this.createFile(spot, attributes, 0);
+      this.endFile();
       return;
     }
     const parent = this.#directories.use(spot.directory);
@@ -124,12 +138,10 @@ export class Rootfs {
     this.#describeNode(spot, attributes, true);
   }
 
-  /** Removes what is no directory. */
   unlink({ directory, name }: Spot): void {
     this.#script.call('unlinkat', [this.#directories.use(directory), this.#script.text(name), 0]);
   }
 
-  /** Removes a directory, empty by now. */
   removeDirectory(directory: Directory): void {
     this.#directories.forget(directory);
     const parent = this.#directories.use(directory.parent as Directory);
@@ -137,14 +149,30 @@ export class Rootfs {
     this.#script.call('unlinkat', [parent, text, AT.REMOVEDIR]);
   }
 
+  /** Creates what tells an overlay mount that a name of lower layers is gone. */
+  createWhiteout({ directory, name }: Spot): void {
+    const parent = this.#directories.use(directory);
+    this.#script.call('mknodat', [parent, this.#script.text(name), S.IFCHR, 0]);
+  }
+
+  /** Sets an extended attribute of a directory. */
+  mark(directory: Directory, name: string, value: string): void {
+    this.begin(directory.attributes.origin);
+    this.#mark(this.#directories.use(directory), name, value);
+  }
+
   /** Makes all calls that wait. */
   flush(): void {
     this.#script.flush();
   }
 
-  /** Gives every directory its attributes, children first: a parent may shut its children off. */
-  finish(): void {
-    this.#finishDirectory(this.#tree.root);
+  /**
+   * Gives every directory its attributes, children first: a parent may shut its children off.
+   *
+   * @param isHere whether a directory of the tree is on this disk
+   */
+  finish(isHere: (directory: Directory) => boolean = () => true): void {
+    this.#finishDirectory(this.#tree.root, isHere);
     this.#script.flush();
   }
 
@@ -154,9 +182,14 @@ export class Rootfs {
     closeSync(this.#root);
   }
 
-  #finishDirectory(directory: Directory): void {
+  #mark(fd: Argument, name: string, value: string): void {
+    const bytes = Buffer.from(value);
+    this.#script.call('fsetxattr', [fd, this.#script.text(name), bytes, bytes.length, 0]);
+  }
+
+  #finishDirectory(directory: Directory, isHere: (directory: Directory) => boolean): void {
     for (const child of directory.children.values())
-      if (child.kind === 'directory') this.#finishDirectory(child);
+      if (child.kind === 'directory' && isHere(child)) this.#finishDirectory(child, isHere);
     this.begin(directory.attributes.origin);
     this.#describe(() => this.#directories.use(directory), directory.attributes);
     this.#directories.forget(directory);

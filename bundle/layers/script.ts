@@ -53,6 +53,7 @@ const ATTEMPTS: Partial<Record<SyscallName, string>> = {
   mknodat: 'create the node',
   symlinkat: 'create the symbolic link',
   linkat: 'create the hard link',
+  renameat: 'put the file in its place',
   unlinkat: 'remove what was there',
   pwrite64: 'write',
   ftruncate: 'set its size',

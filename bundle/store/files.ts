@@ -1,6 +1,7 @@
 import { closeSync, constants, fsyncSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
+import type { Privileges } from '../layers/privileges.ts';
 
 /** The names of what is in a store. `oci-layout`, `index.json` and `blobs` are the layout's. */
 export const STORE = {
@@ -69,7 +70,16 @@ export function syncDirectory(path: string): void {
   }
 }
 
-/** Where the layer with this chain ID is unpacked. */
-export function layerDirectory(store: string, chainId: string): string {
-  return join(store, STORE.layers, chainId.replace(':', '-'));
+/**
+ * Where the layer with this chain ID is unpacked: `diff` in there has it in the form that overlay
+ * mounts read. What was made without root's privileges has other owners, and is kept apart.
+ */
+export function layerDirectory(store: string, chainId: string, privileges: Privileges): string {
+  const ending = privileges === 'full' ? '' : `.${privileges}`;
+  return join(store, STORE.layers, `${chainId.replace(':', '-')}${ending}`);
+}
+
+/** The chain ID that a directory of unpacked layers is named by. */
+export function chainIdOf(name: string): string {
+  return name.replace(/\..*$/, '').replace('-', ':');
 }

@@ -55,7 +55,10 @@ export async function reach(
   }
 }
 
-/** Adds what is leased: a digest may be any blob's, or an image's, and then of all that it needs. */
+/**
+ * Adds what is leased: a digest may be any blob's, an unpacked layer's chain ID, or an image's, and
+ * then of all that it needs.
+ */
 export async function reachLeased(
   store: string,
   source: BlobSource,
@@ -63,8 +66,10 @@ export async function reachLeased(
   into: Reach,
 ): Promise<void> {
   const descriptor = documentOf(store, digest);
-  if (descriptor === undefined) into.blobs.add(digest);
-  else await reach(store, source, descriptor, into);
+  if (descriptor === undefined) {
+    into.blobs.add(digest);
+    into.chains.add(digest);
+  } else await reach(store, source, descriptor, into);
 }
 
 /** The descriptor of a blob that is an index or a manifest by its looks; undefined of others. */

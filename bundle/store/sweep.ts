@@ -1,9 +1,10 @@
 import { lstatSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { parseDigest } from '../image/digest.ts';
 import { discard, makeTemporary } from '../temporary.ts';
-import { STORE } from './files.ts';
+import { chainIdOf, STORE } from './files.ts';
 import type { Reach } from './reach.ts';
+import { blobFile } from './writer.ts';
 
 /** Content of a store that can go. */
 export interface Waste {
@@ -27,7 +28,7 @@ export function contentOf(store: string): Content {
   const digests = names(blobs).flatMap((algorithm) =>
     names(join(blobs, algorithm)).map((name) => `${algorithm}:${name}`),
   );
-  const chains = names(join(store, STORE.layers)).map((name) => name.replace('-', ':'));
+  const chains = names(join(store, STORE.layers)).map(chainIdOf);
   return {
     blobs: new Set(digests.filter(isDigest)),
     chains: new Set(chains.filter(isDigest)),
@@ -59,8 +60,8 @@ export function wasteOf(store: string, content: Content, needed: Content): Waste
     blobs,
     layers,
     bytes: diskUsage([
-      ...blobs.map((digest) => pathOf(store, STORE.blobs, digest)),
-      ...layers.map((chain) => pathOf(store, STORE.layers, chain)),
+      ...blobs.map((digest) => blobFile(store, digest)),
+      ...layers.flatMap((chain) => unpackedOf(store, chain)),
     ]),
   };
 }
@@ -71,16 +72,20 @@ export function wasteOf(store: string, content: Content, needed: Content): Waste
  * @returns what is to be done after the lock was given back: large trees take their time
  */
 export function sweep(store: string, { blobs, layers }: Waste): () => void {
-  for (const digest of blobs) rmSync(pathOf(store, STORE.blobs, digest), { force: true });
+  for (const digest of blobs) rmSync(blobFile(store, digest), { force: true });
   if (layers.length === 0) return () => undefined;
   const grave = makeTemporary(join(store, STORE.temporary), 'removed-');
-  for (const [i, chain] of layers.entries())
-    renameSync(pathOf(store, STORE.layers, chain), join(grave.parent, grave.name, String(i)));
+  for (const path of layers.flatMap((chain) => unpackedOf(store, chain)))
+    renameSync(path, join(grave.parent, grave.name, basename(path)));
   return () => discard(grave);
 }
 
-function pathOf(store: string, kind: 'blobs' | 'layers', digest: string): string {
-  return join(store, kind, digest.replace(':', kind === STORE.blobs ? '/' : '-'));
+/** The directories that have a layer unpacked, with whatever privileges. */
+function unpackedOf(store: string, chain: string): string[] {
+  const directory = join(store, STORE.layers);
+  return names(directory)
+    .filter((name) => chainIdOf(name) === chain)
+    .map((name) => join(directory, name));
 }
 
 /** Bytes that are free when these are gone: a file that has links elsewhere stays. */

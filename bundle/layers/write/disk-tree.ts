@@ -1,4 +1,4 @@
-import { closeSync, constants, openSync } from 'node:fs';
+import { chmodSync, closeSync, constants, fstatSync, openSync } from 'node:fs';
 import { AT, O, RESOLVE, S, STATX_BASIC_STATS } from '../../../runtime/linux/constants.ts';
 import { errnoCode, explainErrno } from '../../../runtime/linux/errno.ts';
 import { listDirectory } from '../../../runtime/linux/listing.ts';
@@ -98,14 +98,38 @@ export class DiskTree implements DiskAccess {
   }
 
   open(path: string, flags: number): number {
-    const resolve = RESOLVE.BENEATH | RESOLVE.NO_SYMLINKS | RESOLVE.NO_MAGICLINKS;
     try {
-      return openat2(this.#root, Buffer.from(`${path || '.'}\0`, 'latin1'), flags, resolve);
+      return this.#open(path, flags);
     } catch (cause) {
       if (['ENOENT', 'ENOTDIR', 'ELOOP'].includes(codeOf(cause) ?? '')) throw changedError(path);
       throw new Error(`${this.#path}: cannot read ${displayPath(path)}: ${reason(cause)}`, {
         cause,
       });
+    }
+  }
+
+  #open(path: string, flags: number): number {
+    const resolve = RESOLVE.BENEATH | RESOLVE.NO_SYMLINKS | RESOLVE.NO_MAGICLINKS;
+    const open = (how: number) =>
+      openat2(this.#root, Buffer.from(`${path || '.'}\0`, 'latin1'), how, resolve);
+    try {
+      return open(flags);
+    } catch (cause) {
+      if (!this.#form.rootless || codeOf(cause) !== 'EACCES') throw cause;
+    }
+    // Its own mode keeps the owner out, who would be root: it is changed for the moment.
+    const found = open(O.PATH | O.NOFOLLOW);
+    const file = `/proc/self/fd/${found}`;
+    try {
+      const { mode } = fstatSync(found);
+      chmodSync(file, (mode & 0o7777) | 0o500);
+      try {
+        return open(flags);
+      } finally {
+        chmodSync(file, mode & 0o7777);
+      }
+    } finally {
+      closeSync(found);
     }
   }
 

@@ -1,13 +1,12 @@
 import { createHash, type Hash } from 'node:crypto';
 import { S } from '../../../runtime/linux/constants.ts';
 import { LayerApplier, undescribed } from '../applier.ts';
-import { type LayerSource, readLayer } from '../apply.ts';
 import { latin1 } from '../names.ts';
 import { mayBring, type Privileges } from '../privileges.ts';
-import type { Disk, Spot } from '../rootfs.ts';
-import { Handle } from '../script.ts';
+import { type LayerSource, readLayer } from '../read-layer.ts';
 import type { Xattr } from '../tar/entry.ts';
 import type { Time } from '../tar/fields.ts';
+import type { LayerTarget, Spot } from '../target.ts';
 import { type Attributes, type Directory, Tree } from '../tree.ts';
 import type { FileType, TreeFile } from './disk-file.ts';
 
@@ -131,15 +130,17 @@ export async function recordLayers(
 }
 
 /** A file whose content is being read. */
-class OpenRecord extends Handle {
+class OpenRecord {
   readonly spot: Spot;
+  readonly attributes: Attributes;
   readonly hash: Hash | undefined;
   readonly serial: number;
+  /** Where the last content ended. */
   size = 0;
 
-  constructor(spot: Spot, serial: number, hashes: boolean) {
-    super();
+  constructor(spot: Spot, attributes: Attributes, serial: number, hashes: boolean) {
     this.spot = spot;
+    this.attributes = attributes;
     this.serial = serial;
     this.hash = hashes ? createHash('sha256') : undefined;
   }
@@ -156,10 +157,13 @@ class OpenRecord extends Handle {
 /** Zeros that are hashed at once, bytes. */
 const HOLE = 256 * 1024;
 
-class Recorder implements Disk {
+class Recorder implements LayerTarget {
   readonly files = new Map<Directory, Map<string, RecordedFile>>();
   readonly #options: RecordOptions;
   #serial = 0;
+  #file: OpenRecord | undefined;
+  /** The bytes that the file has in the end. */
+  #size = 0;
 
   constructor(options: RecordOptions) {
     this.#options = options;
@@ -167,28 +171,28 @@ class Recorder implements Disk {
 
   begin(): void {}
 
-  createFile(spot: Spot): Handle {
+  createFile(spot: Spot, attributes: Attributes, size: number): void {
     const serial = this.#serial++;
-    return new OpenRecord(spot, serial, this.#options.hashes(serial));
+    this.#file = new OpenRecord(spot, attributes, serial, this.#options.hashes(serial));
+    this.#size = size;
   }
 
-  write(file: Handle, bytes: Uint8Array, offset: number): void {
-    const record = file as OpenRecord;
+  write(bytes: Uint8Array, offset: number): void {
+    const record = this.#file as OpenRecord;
     record.reach(offset);
     record.hash?.update(bytes);
     record.size = offset + bytes.byteLength;
   }
 
-  resize(file: Handle, size: number): void {
-    (file as OpenRecord).reach(size);
-  }
-
-  completeFile(file: Handle, attributes: Attributes): void {
-    const { spot, serial, size, hash } = file as OpenRecord;
+  endFile(): void {
+    const record = this.#file as OpenRecord;
+    record.reach(this.#size);
+    const { spot, attributes, serial, size, hash } = record;
     const recorded = new RecordedFile('file', this.#asUnpacked(attributes), { serial });
     recorded.size = size;
     recorded.content = hash?.digest('hex');
     this.#put(spot, recorded);
+    this.#file = undefined;
   }
 
   createDirectory(): void {}

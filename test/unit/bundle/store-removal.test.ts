@@ -26,7 +26,7 @@ const remove = (...texts: string[]) => removeImages(store, texts, { force: false
 
 /** Makes the directory of an unpacked layer. */
 function unpacked(chainId: string): string {
-  const directory = layerDirectory(store.path, chainId);
+  const directory = layerDirectory(store.path, chainId, 'full');
   mkdirSync(directory);
   writeFileSync(join(directory, 'file'), 'content');
   return directory;

@@ -45,10 +45,11 @@ export async function parse(args: readonly string[]): Promise<Request> {
 /** @throws Error for what is neither a flag, nor a command, nor the word that yargs knows */
 function checkCommand({ verb }: Line): void {
   if (verb === undefined || verb === 'help' || COMMANDS.some(({ name }) => name === verb)) return;
-  const known = COMMANDS.map(({ name }) => name).join(', ');
-  throw new Error(
-    `unknown command ${JSON.stringify(verb)}: there is ${known} (see scow-bundle --help)`,
+  const similar = COMMANDS.map(({ name }) => name).filter(
+    (name) => name.includes(verb) || verb.includes(name) || name.startsWith(verb.slice(0, 2)),
   );
+  const hint = similar.length === 0 ? '' : `: there is ${similar.join(', ')}`;
+  throw new Error(`unknown command ${JSON.stringify(verb)}${hint} (see scow-bundle --help)`);
 }
 
 /** @throws Error for a switch with a value, which yargs would take as “off” */

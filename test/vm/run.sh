@@ -11,7 +11,8 @@ packages=(
   apparmor busybox-static cpio dbus kmod libpam-systemd qemu-system-common qemu-system-x86 systemd
   systemd-sysv util-linux xz-utils zstd
   crun runc
-  buildah catatonit conmon dbus-user-session iptables netavark podman procps python3 slirp4netns uidmap
+  buildah catatonit conmon containerd dbus-user-session docker.io iptables netavark podman procps python3
+  slirp4netns uidmap
 )
 # The oldest kernel that will do, and a new one, of Debian's security archive.
 kernel=linux-image-6.12-amd64

@@ -2,6 +2,7 @@
 # shellcheck shell=bash
 
 failures=0
+out=
 
 # check WHAT STATUS PATTERN COMMAND…: the command ends with STATUS, and all that it prints (both streams)
 # matches the extended regular expression PATTERN as a whole. Prints "ok WHAT" or "not ok WHAT: why".
@@ -20,6 +21,27 @@ check() {
   fi
 }
 
+# run COMMAND…: keeps all that the command prints, and "status N", for `has`.
+run() {
+  [ "$(type -t "$1")" = function ] || set -- timeout 120 "$@"
+  out=$(
+    "$@" 2>&1 </dev/null
+    echo "status $?"
+  )
+}
+
+# has WHAT PATTERN: a whole line of what `run` kept matches the extended regular expression.
+has() {
+  local line
+  while IFS= read -r line; do
+    [[ $line =~ ^($2)$ ]] || continue
+    echo "ok $1"
+    return
+  done <<<"$out"
+  echo "not ok $1: no line $2 in: ${out//$'\n'/ | }"
+  failures=$((failures + 1))
+}
+
 # await COMMAND…: runs the command until it succeeds, 30 seconds at most.
 await() {
   local end=$((SECONDS + 30))
@@ -30,19 +52,20 @@ await() {
 }
 
 # in_terminal COMMAND…: runs the command in a terminal of 50 columns and 20 lines; ends with its status.
+# Carriage returns are left out of what it prints.
 in_terminal() {
-  timeout 120 python3 -c '
+  timeout 120 python3 -c "
 import fcntl, os, pty, struct, sys, termios
 pid, terminal = pty.fork()
 if pid == 0:
     os.execvp(sys.argv[1], sys.argv[1:])
-fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 20, 50, 0, 0))
+fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack('HHHH', 20, 50, 0, 0))
 try:
     while output := os.read(terminal, 4096):
-        os.write(1, output)
+        os.write(1, output.replace(b'\r', b''))
 except OSError:
     pass
-sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))' "$@"
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))" "$@"
 }
 
 # make_image FILE NAME: an archive as of `docker save`, with busybox and its applets; users root and

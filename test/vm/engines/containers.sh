@@ -11,27 +11,6 @@ manager=${2:-cgroupfs}
 # Overlays need a file system of the kernel's own below them: for root it is mounted.
 scratch=$(mktemp -d "${XDG_RUNTIME_DIR:-/tmp}/scow-engine-XXXXXX")
 chmod 755 "$scratch"
-out=
-
-# run COMMAND…: keeps all that the command prints, and "status N", for `has`.
-run() {
-  out=$(
-    timeout 120 "$@" 2>&1 </dev/null
-    echo "status $?"
-  )
-}
-
-# has WHAT PATTERN: a whole line of what `run` kept matches the extended regular expression.
-has() {
-  local line
-  while IFS= read -r line; do
-    [[ $line =~ ^($2)$ ]] || continue
-    echo "ok $1"
-    return
-  done <<<"$out"
-  echo "not ok $1: no line $2 in: ${out//$'\n'/ | }"
-  failures=$((failures + 1))
-}
 
 clean_up() {
   cd /

@@ -1,0 +1,5 @@
+import { expectSame } from './compare.ts';
+
+if (process.env.SCOW_VM === 'plain') {
+  test('containerd', () => expectSame({ script: 'test/vm/engines/containerd.sh' }));
+}

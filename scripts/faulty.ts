@@ -1,9 +1,9 @@
 /**
  * Builds scow for tests that inject faults, under Bun: `faulty.ts FOLDER` makes
- *   FOLDER/scow-engine   the Bun executable
- *   FOLDER/scow.js       the same for Node.js
+ *   FOLDER/scow-engine   the Bun executable, which is scow-bundle when it is called so
+ *   FOLDER/scow.js       scow for Node.js
  *
- * It is the runtime as it is, but for the modules that make system calls: those of test/faulty
+ * It is the program as it is, but for the modules that make system calls: those of test/faulty
  * stand in for them. What users get has no trace of it.
  */
 import { rename } from 'node:fs/promises';
@@ -29,7 +29,7 @@ const faults: BunPlugin = {
       return { path: join(root, standIn) };
     });
     // Not resolved like other modules: these are the engine's own.
-    build.onLoad({ filter: /\/runtime\/.*\.ts$/ }, async ({ path }) => {
+    build.onLoad({ filter: /\/(?:runtime|bundle)\/.*\.ts$/ }, async ({ path }) => {
       const text = await Bun.file(path).text();
       const contents = text.replaceAll(
         "from 'node:fs'",

@@ -1,7 +1,8 @@
 /**
- * Stands in for node:fs: the functions that wait for their result, each of which can fail.
+ * Stands in for node:fs: the functions that are used, each of which can fail.
  */
 import * as fs from 'node:fs';
+import { promisify } from 'node:util';
 import { errnoCode, explainErrno } from '../../runtime/linux/errno.ts';
 import { nextOfScow } from './fault.ts';
 
@@ -11,6 +12,31 @@ export { constants } from 'node:fs';
 function failure(name: string, code: string): Error {
   const message = `${code}: ${explainErrno(errnoCode(code))}, ${name}`;
   return Object.assign(new Error(message), { code, errno: -errnoCode(code), syscall: name });
+}
+
+/** The same for a function with a callback. */
+function faultyLater<T>(name: string, real: T): T {
+  return ((...args: unknown[]) => {
+    const fault = nextOfScow(name);
+    if (fault === undefined) return (real as (...args: unknown[]) => unknown)(...args);
+    const done = args.at(-1) as (error: Error) => void;
+    return setImmediate(() => done(failure(name, fault)));
+  }) as T;
+}
+
+/** The results of those are named; promisify(3) knows the engine's own functions only. */
+function named<T extends object>(wrapped: T, ...names: readonly string[]): T {
+  const promised = (...args: unknown[]) =>
+    new Promise((resolve, reject) => {
+      (wrapped as unknown as (...args: unknown[]) => void)(
+        ...args,
+        (error: Error | null, ...results: unknown[]) => {
+          if (error !== null) reject(error);
+          else resolve(Object.fromEntries(names.map((name, i) => [name, results[i]])));
+        },
+      );
+    });
+  return Object.assign(wrapped, { [promisify.custom]: promised });
 }
 
 /** The same function, which fails when its number is called. */
@@ -60,6 +86,10 @@ export const unlinkSync = faulty('unlink', fs.unlinkSync);
 export const utimesSync = faulty('utimes', fs.utimesSync);
 export const writeSync = faulty('write', fs.writeSync);
 export const writevSync = faulty('writev', fs.writevSync);
+
+export const fsync = faultyLater('fsync', fs.fsync);
+export const read = named(faultyLater('read', fs.read), 'bytesRead', 'buffer');
+export const write = named(faultyLater('write', fs.write), 'bytesWritten', 'buffer');
 
 /** Nothing comes of what it says, if it says something: the descriptor is free. */
 export function closeSync(fd: number): void {

@@ -1,9 +1,10 @@
+import { Aside, type Submitted } from '../../runtime/linux/aside.ts';
 import { explainErrno } from '../../runtime/linux/errno.ts';
 import { port } from '../../runtime/linux/port.ts';
 import {
   type Argument,
-  batch,
   type Call,
+  type EncodedTable,
   type SyscallName,
   trySyscall,
   writeWord,
@@ -30,10 +31,12 @@ export class EntryError extends Error {
 
 /** A descriptor, which has a number only when the call that opens it was made. */
 export class Handle {
-  /** -1 until it is open, and when it was closed. */
+  /** -1 until it is known to be open, and when it was closed. */
   fd = -1;
-  /** The call of the script under way that opens it. */
+  /** The call that opens it. */
   call = -1;
+  /** The table of that call; undefined until it was handed on. */
+  table: EncodedTable | undefined;
 }
 
 interface Note {
@@ -66,6 +69,15 @@ const ATTEMPTS: Partial<Record<SyscallName, string>> = {
   utimensat: 'set its modification time',
 };
 
+/** Calls that were handed on, with what is needed to tell what became of them. */
+interface UnderWay {
+  readonly submitted: Submitted;
+  readonly calls: readonly Call[];
+  readonly notes: readonly Note[];
+  /** Memory that the calls point at. */
+  readonly kept: readonly unknown[];
+}
+
 const ARENA = 256 * 1024;
 /** Room for the names and times of one step; what doesn't fit gets memory of its own. */
 const ARENA_MARGIN = 8 * 1024;
@@ -73,23 +85,31 @@ const MANY_CALLS = 4096;
 /** Content that waits to be written, in bytes. */
 const MUCH_CONTENT = 2 * 1024 * 1024;
 
+/** Memory for names and times. */
+class Arena {
+  readonly bytes = Buffer.allocUnsafeSlow(ARENA);
+  readonly view = new DataView(this.bytes.buffer);
+  readonly base = port().addressOf(this.bytes);
+}
+
 /**
- * System calls, gathered until there are enough to be worth one call into native code, then
- * made in their order. The first that fails ends the script, with an error that names the
- * entry. Names and times lie in one piece of memory whose address is known; content is written
- * from where it lies.
+ * System calls, gathered until there are many, then made in their order while the next are
+ * gathered: reading an archive and making files take about the same time. The first call that fails
+ * ends the script, with an error that names the entry. Names and times lie in memory whose
+ * address is known; content is written from where it lies.
  */
 export class Script {
   #calls: Call[] = [];
   #notes: Note[] = [];
-  /** Memory that the calls point at. */
-  #kept: Uint8Array[] = [];
+  #kept: unknown[] = [];
+  readonly #aside = new Aside();
+  #underWay: UnderWay | undefined;
   #content = 0;
   #origin: Origin = { layer: '', name: new Uint8Array(0) };
 
-  readonly #arena = Buffer.allocUnsafeSlow(ARENA);
-  readonly #view = new DataView(this.#arena.buffer);
-  readonly #base = port().addressOf(this.#arena);
+  #arena = new Arena();
+  /** Of the calls under way, or free. */
+  #other = new Arena();
   #used = 0;
   /** The memory that content came from last, and its address. */
   #source: ArrayBufferLike | undefined;
@@ -104,7 +124,7 @@ export class Script {
       this.#content >= MUCH_CONTENT ||
       this.#used > ARENA - ARENA_MARGIN
     )
-      this.flush();
+      this.#handOn();
     this.#origin = origin;
   }
 
@@ -138,23 +158,26 @@ export class Script {
 
   /** A handle as an argument. */
   use(handle: Handle): Argument {
-    return handle.fd >= 0 ? handle.fd : { resultOf: handle.call };
+    const { fd, call, table } = handle;
+    if (fd >= 0) return fd;
+    return table === undefined ? { resultOf: call } : { resultOf: call, table };
   }
 
   /** A string of one character a byte as a C string in memory. @returns its address */
   text(string: string): Argument {
     if (this.#used + string.length + 1 > ARENA) return Buffer.from(`${string}\0`, 'latin1');
     const start = this.#used;
-    this.#arena.write(string, start, 'latin1');
-    this.#arena[start + string.length] = 0;
+    const { bytes, base } = this.#arena;
+    bytes.write(string, start, 'latin1');
+    bytes[start + string.length] = 0;
     this.#used += string.length + 1;
-    return this.#base + start;
+    return base + start;
   }
 
   /** A time as the `struct timespec[2]` of utimensat(2), for both access and modification. */
   times(time: Time): Argument {
     const fits = this.#used + 32 <= ARENA;
-    const view = fits ? this.#view : new DataView(new ArrayBuffer(32));
+    const view = fits ? this.#arena.view : new DataView(new ArrayBuffer(32));
     const start = fits ? this.#used : 0;
     for (const at of [start, start + 16]) {
       writeWord(view, at, time.seconds);
@@ -162,7 +185,7 @@ export class Script {
     }
     if (!fits) return new Uint8Array(view.buffer);
     this.#used += 32;
-    return this.#base + start;
+    return this.#arena.base + start;
   }
 
   /** The address of bytes, which stay where they are until the script was run. */
@@ -184,20 +207,8 @@ export class Script {
 
   /** Makes all calls. @throws EntryError for the first that fails */
   flush(): void {
-    const calls = this.#calls;
-    const notes = this.#notes;
-    const kept = this.#kept;
-    this.#calls = [];
-    this.#notes = [];
-    this.#kept = [];
-    this.#content = 0;
-    this.#used = 0;
-    if (calls.length === 0) return;
-    const results = batch(calls);
-    this.#settle(notes, results);
-    this.#check(calls, notes, results);
-    // Held until here, for the kernel reads it while the batch runs.
-    kept.length = 0;
+    this.#handOn();
+    this.#settle();
   }
 
   /** Drops what was not made yet, and closes what is open. */
@@ -205,8 +216,50 @@ export class Script {
     this.#calls = [];
     this.#notes = [];
     this.#kept = [];
+    try {
+      this.#settle();
+    } catch {
+      // What failed meanwhile is of no use any more.
+    }
+    this.#aside.end();
     for (const { fd } of this.#open) if (fd >= 0) trySyscall('close', fd);
     this.#open.clear();
+  }
+
+  /** Has the calls made that were gathered, once those under way have succeeded. */
+  #handOn(): void {
+    const before = this.#underWay?.submitted.table;
+    this.#settle();
+    const calls = this.#calls;
+    const notes = this.#notes;
+    if (calls.length === 0) return;
+    const submitted = this.#aside.submit(calls);
+    for (const { opens } of notes) if (opens !== undefined) opens.table = submitted.table;
+    // Held while the kernel reads it: content, and results of the calls that were made before.
+    this.#underWay = { submitted, calls, notes, kept: [this.#kept, before] };
+    this.#calls = [];
+    this.#notes = [];
+    this.#kept = [];
+    this.#content = 0;
+    this.#used = 0;
+    [this.#arena, this.#other] = [this.#other, this.#arena];
+  }
+
+  /** Waits for the calls under way. @throws EntryError for the first that failed */
+  #settle(): void {
+    const made = this.#underWay;
+    if (made === undefined) return;
+    this.#underWay = undefined;
+    const results = made.submitted.results();
+    for (const [i, result] of results.entries()) {
+      const { opens, closes } = made.notes[i] as Note;
+      if (opens !== undefined && result >= 0) opens.fd = result;
+      if (closes !== undefined) {
+        closes.fd = -1;
+        this.#open.delete(closes);
+      }
+    }
+    this.#check(made, results);
   }
 
   #add(name: SyscallName, args: readonly Argument[], note: Note): void {
@@ -214,18 +267,7 @@ export class Script {
     this.#notes.push(note);
   }
 
-  #settle(notes: readonly Note[], results: readonly number[]): void {
-    for (const [i, result] of results.entries()) {
-      const { opens, closes } = notes[i] as Note;
-      if (opens !== undefined && result >= 0) opens.fd = result;
-      if (closes !== undefined) {
-        closes.fd = -1;
-        this.#open.delete(closes);
-      }
-    }
-  }
-
-  #check(calls: readonly Call[], notes: readonly Note[], results: readonly number[]): void {
+  #check({ calls, notes }: UnderWay, results: readonly number[]): void {
     for (const [i, result] of results.entries()) {
       const { name, args } = calls[i] as Call;
       const { origin, tolerate, writes } = notes[i] as Note;

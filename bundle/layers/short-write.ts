@@ -1,5 +1,11 @@
 import { O } from '../../runtime/linux/constants.ts';
-import { type Argument, type Call, trySyscall } from '../../runtime/linux/syscall.ts';
+import {
+  type Argument,
+  type Call,
+  type ResultOf,
+  tableResult,
+  trySyscall,
+} from '../../runtime/linux/syscall.ts';
 
 /**
  * Finds out why a write took less than it was given (a full disk, a quota, a limit on the size
@@ -39,7 +45,11 @@ function reopen(calls: readonly Call[], results: readonly number[], opener: numb
   const [directory, name] = (calls[opener] as Call).args as [Argument, Argument];
   const parent =
     typeof directory === 'object' && 'resultOf' in directory
-      ? (results[directory.resultOf] as number)
+      ? resultOf(directory, results)
       : directory;
   return trySyscall('openat', parent, name, O.WRONLY | O.NOFOLLOW | O.NONBLOCK | O.CLOEXEC, 0);
+}
+
+function resultOf({ resultOf: call, table }: ResultOf, results: readonly number[]): number {
+  return table === undefined ? (results[call] as number) : tableResult(table, call);
 }

@@ -76,10 +76,15 @@ export const SECCOMP_FILTER_FLAG = {
 /** clone(2), unshare(2), setns(2) */
 export const CLONE = {
   VM: 0x100,
+  FS: 0x200,
   PIDFD: 0x1000,
   FILES: 0x400,
+  SIGHAND: 0x800,
   VFORK: 0x4000,
   PARENT: 0x8000,
+  THREAD: 0x10000,
+  SYSVSEM: 0x40000,
+  CHILD_CLEARTID: 0x200000,
   PARENT_SETTID: 0x100000,
   NEWTIME: 0x80,
   NEWNS: 0x20000,

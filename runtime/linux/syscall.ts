@@ -7,14 +7,15 @@ export type { SyscallName };
 
 /**
  * An argument of a system call: an integer; a path or name (passed as a
- * NUL-terminated UTF-8 string); the address of a buffer; or the result of an earlier
- * call of the same batch.
+ * NUL-terminated UTF-8 string); the address of a buffer; or the result of an earlier call.
  */
 export type Argument = number | bigint | string | Uint8Array | ResultOf;
 
-/** Stands for the result of call number `index` of the same batch. */
+/** Stands for the result of a call that is made before, by its number. */
 export interface ResultOf {
   readonly resultOf: number;
+  /** The table of that call, which must stay in memory; absent for an earlier one of the same batch. */
+  readonly table?: EncodedTable;
 }
 
 /** One call of a batch. */
@@ -63,10 +64,12 @@ export function cString(text: string): Buffer {
   return Buffer.from(`${text}\0`);
 }
 
+/** The addresses of the stubs. */
 interface Native {
   batch: number;
   calls: number;
   spawn: number;
+  thread: number;
 }
 
 let native: Native | undefined;
@@ -78,9 +81,9 @@ const MAP_PRIVATE = 2;
 const MAP_ANONYMOUS = 0x20;
 
 /** Maps the stubs into memory: written first, then made executable, never both. */
-function stubs(): Native {
+export function stubs(): Native {
   if (native === undefined) {
-    const { code, batch, calls, spawn } = assembleStubs();
+    const { code, batch, calls, spawn, thread } = assembleStubs();
     const { libcSyscall, memory } = port();
     const page = libcSyscall(
       NUMBERS.mmap,
@@ -95,7 +98,12 @@ function stubs(): Native {
     memory(page, code.byteLength).set(code);
     if (libcSyscall(NUMBERS.mprotect, page, code.byteLength, PROT_READ | PROT_EXEC, 0, 0, 0) < 0)
       throw new Error('cannot make the page of system call stubs executable');
-    native = { batch: page + batch, calls: page + calls, spawn: page + spawn };
+    native = {
+      batch: page + batch,
+      calls: page + calls,
+      spawn: page + spawn,
+      thread: page + thread,
+    };
   }
   return native;
 }
@@ -143,7 +151,7 @@ export function encodeTable(calls: readonly (Call | FunctionCall)[]): EncodedTab
       if (typeof argument === 'number' || typeof argument === 'bigint') {
         word = argument;
       } else if (typeof argument === 'object' && 'resultOf' in argument) {
-        word = address + TABLE.records + RECORD.size * argument.resultOf + RECORD.result;
+        word = resultOffset(argument.resultOf) + (argument.table?.address ?? address);
         flags |= 1 << j;
       } else {
         const pointed = typeof argument === 'string' ? cString(argument) : argument;
@@ -157,12 +165,17 @@ export function encodeTable(calls: readonly (Call | FunctionCall)[]): EncodedTab
   return { bytes, address, keep };
 }
 
+const resultOffset = (call: number) => TABLE.records + RECORD.size * call + RECORD.result;
+
+/** The result of one call of a table that was run. */
+export function tableResult({ bytes }: EncodedTable, call: number): number {
+  return readWord(bytes, resultOffset(call));
+}
+
 /** The results of a table that was run: one number per call that was made. */
 export function tableResults(table: EncodedTable): number[] {
   const done = readWord(table.bytes, TABLE.done);
-  return Array.from({ length: done }, (_, i) =>
-    readWord(table.bytes, TABLE.records + RECORD.size * i + RECORD.result),
-  );
+  return Array.from({ length: done }, (_, i) => tableResult(table, i));
 }
 
 /**

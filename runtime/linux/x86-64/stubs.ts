@@ -6,6 +6,7 @@ export interface Stubs {
   readonly batch: number;
   readonly calls: number;
   readonly spawn: number;
+  readonly thread: number;
 }
 
 /** Layout of a batch table (see ../batch.ts): a header, then records of 8-byte words. */
@@ -26,7 +27,27 @@ export const SPAWN = {
   size: 48,
 } as const;
 
+/**
+ * Layout of a thread's argument. The state is a futex: who finds it `idle` may write a table's
+ * address, then `work`; the thread sets it back to `idle` when the table was run.
+ */
+export const THREAD = {
+  cloneArgs: 0,
+  cloneArgsSize: 8,
+  result: 16,
+  savedMask: 24,
+  fullMask: 32,
+  state: 40,
+  table: 48,
+  size: 56,
+} as const;
+export const THREAD_STATE = { idle: 0, work: 1, end: 2 } as const;
+
 const SYS_rt_sigprocmask = 14;
+const SYS_exit = 60;
+const SYS_futex = 202;
+const FUTEX_WAIT_PRIVATE = 128;
+const FUTEX_WAKE_PRIVATE = 129;
 const SYS_exit_group = 231;
 const SYS_clone3 = 435;
 const SIG_SETMASK = 2;
@@ -57,7 +78,8 @@ const SAVED = [R.rbx, R.r12, R.r13, R.r14, R.r15] as const;
 /**
  * Assembles the stubs: `batch(table)` runs a table of system calls, `calls(table)` one of calls
  * of C functions with integer arguments, and `spawn(args)` blocks every signal, calls clone3, lets the child run a table of its own on its own
- * stack (whose last record is an exec), and restores the caller's mask.
+ * stack (whose last record is an exec), and restores the caller's mask. `thread(args)` does the
+ * same for a child that is a thread, and runs one table after another.
  */
 export function assembleStubs(): Stubs {
   const asm = new Assembler();
@@ -73,11 +95,14 @@ export function assembleStubs(): Stubs {
   const spawn = asm.size;
   assembleSpawn(asm, run);
 
+  const thread = asm.size;
+  assembleThread(asm, run);
+
   asm.bind(run);
   assembleRun(asm, SYSTEM_CALL);
   asm.bind(functions);
   assembleRun(asm, FUNCTION);
-  return { code: asm.finish(), batch, calls, spawn };
+  return { code: asm.finish(), batch, calls, spawn, thread };
 }
 
 /** Runs the table that the caller gives. */
@@ -91,6 +116,23 @@ function assembleEntry(asm: Assembler, run: Label): void {
 
 function assembleSpawn(asm: Assembler, run: Label): void {
   const child = asm.newLabel();
+  assembleClone(asm, child, SPAWN);
+  asm.bind(child);
+  asm.load(R.rbx, at(R.rbx, SPAWN.childTable));
+  asm.call(run);
+  asm.moveConstant(R.rdi, 127);
+  asm.moveConstant(R.rax, SYS_exit_group);
+  asm.syscall();
+}
+
+/** What spawn's argument and a thread's have in common. */
+type CloneLayout = Pick<
+  typeof SPAWN | typeof THREAD,
+  'cloneArgs' | 'cloneArgsSize' | 'result' | 'savedMask' | 'fullMask'
+>;
+
+/** A whole function for the caller; the child goes on at a label, its signals blocked. */
+function assembleClone(asm: Assembler, child: Label, layout: CloneLayout): void {
   const setMask = (mask: number, old?: number) => {
     asm.moveConstant(R.rdi, SIG_SETMASK);
     asm.address(R.rsi, at(R.rbx, mask));
@@ -102,23 +144,52 @@ function assembleSpawn(asm: Assembler, run: Label): void {
   };
   for (const register of SAVED) asm.push(register);
   asm.move(R.rbx, R.rdi);
-  setMask(SPAWN.fullMask, SPAWN.savedMask);
-  asm.load(R.rdi, at(R.rbx, SPAWN.cloneArgs));
-  asm.load(R.rsi, at(R.rbx, SPAWN.cloneArgsSize));
+  setMask(layout.fullMask, layout.savedMask);
+  asm.load(R.rdi, at(R.rbx, layout.cloneArgs));
+  asm.load(R.rsi, at(R.rbx, layout.cloneArgsSize));
   asm.moveConstant(R.rax, SYS_clone3);
   asm.syscall();
   asm.compare(R.rax, 0);
   asm.jumpIf(CC.equal, child);
-  asm.store(at(R.rbx, SPAWN.result), R.rax);
-  setMask(SPAWN.savedMask);
+  asm.store(at(R.rbx, layout.result), R.rax);
+  setMask(layout.savedMask);
   for (const register of SAVED.toReversed()) asm.pop(register);
   asm.return();
+}
 
-  asm.bind(child);
-  asm.load(R.rbx, at(R.rbx, SPAWN.childTable));
+function assembleThread(asm: Assembler, run: Label): void {
+  const thread = asm.newLabel();
+  const wait = asm.newLabel();
+  const ready = asm.newLabel();
+  const end = asm.newLabel();
+  const futex = (operation: number, value: number) => {
+    asm.address(R.rdi, at(R.rbp, THREAD.state));
+    asm.moveConstant(R.rsi, operation);
+    asm.moveConstant(R.rdx, value);
+    asm.moveConstant(R.r10, 0);
+    asm.moveConstant(R.rax, SYS_futex);
+    asm.syscall();
+  };
+  assembleClone(asm, thread, THREAD);
+  asm.bind(thread);
+  asm.move(R.rbp, R.rbx);
+  asm.bind(wait);
+  asm.load32(R.rax, at(R.rbp, THREAD.state));
+  asm.compare32(R.rax, THREAD_STATE.idle);
+  asm.jumpIf(CC.notEqual, ready);
+  futex(FUTEX_WAIT_PRIVATE, THREAD_STATE.idle);
+  asm.jump(wait);
+  asm.bind(ready);
+  asm.compare32(R.rax, THREAD_STATE.end);
+  asm.jumpIf(CC.equal, end);
+  asm.load(R.rbx, at(R.rbp, THREAD.table));
   asm.call(run);
-  asm.moveConstant(R.rdi, 127);
-  asm.moveConstant(R.rax, SYS_exit_group);
+  asm.storeConstant32(at(R.rbp, THREAD.state), THREAD_STATE.idle);
+  futex(FUTEX_WAKE_PRIVATE, 1);
+  asm.jump(wait);
+  asm.bind(end);
+  asm.moveConstant(R.rdi, 0);
+  asm.moveConstant(R.rax, SYS_exit);
   asm.syscall();
 }
 

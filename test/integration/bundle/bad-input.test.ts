@@ -280,7 +280,14 @@ test.each([
     ['unpack', '--image', 'x', ''],
     'cannot open the image layout x: no such file or directory (ENOENT)',
   ],
-  [['pack'], 'unknown command "pack": there is unpack (see scow-bundle --help)'],
 ])('the command line %j is refused', (args, message) => {
   expect(scowBundle(args)).toEqual({ status: 1, stdout: '', stderr: `scow-bundle: ${message}\n` });
+});
+
+test('an unknown command is refused, and the known ones are named', () => {
+  const { status, stdout, stderr } = scowBundle(['pack']);
+  expect({ status, stdout }).toEqual({ status: 1, stdout: '' });
+  expect(stderr).toMatch(
+    /^scow-bundle: unknown command "pack": there is unpack, .*\(see scow-bundle --help\)\n$/,
+  );
 });

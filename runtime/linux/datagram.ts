@@ -48,15 +48,16 @@ function withAddress(name: 'bind' | 'connect', address: Uint8Array, shown: strin
   throw new SyscallError(name, [socket, shown], -result);
 }
 
-function fileAddress(path: string): Uint8Array {
+/** The address of a file, by a path that fits into 108 bytes. */
+export function fileAddress(path: string): Uint8Array {
   const address = new Uint8Array(SOCKADDR_UN.size);
   address[0] = AF_UNIX;
   address.set(Buffer.from(path), SOCKADDR_UN.path);
   return address;
 }
 
-/** Such a name begins with NUL, and ends where the address does. */
-function abstractAddress(name: string): Uint8Array {
+/** The address of a name in the abstract namespace: it begins with NUL, and ends where the address does. */
+export function abstractAddress(name: string): Uint8Array {
   const bytes = Buffer.from(name).subarray(0, SOCKADDR_UN.size - SOCKADDR_UN.path - 1);
   const address = new Uint8Array(SOCKADDR_UN.path + 1 + bytes.length);
   address[0] = AF_UNIX;

@@ -1,5 +1,6 @@
 import { constants } from 'node:os';
 import { AF_UNIX, AT, MSG, O, SCM_RIGHTS, SOCK, SOL_SOCKET } from './constants.ts';
+import { abstractAddress, fileAddress } from './datagram.ts';
 import { port } from './port.ts';
 import {
   type Argument,
@@ -17,9 +18,6 @@ const { ECONNRESET, EINTR } = constants.errno;
 const MSGHDR = { iov: 16, iovlen: 24, control: 32, controllen: 40, flags: 48, size: 56 } as const;
 const IOVEC = { base: 0, len: 8, size: 16 } as const;
 const CMSGHDR = { len: 0, level: 8, type: 12, data: 16 } as const;
-
-/** `struct sockaddr_un`, unix(7). */
-const SOCKADDR_UN = { path: 2, size: 110 } as const;
 
 /** Everything that one sendmsg or recvmsg points at, in one block of memory. */
 interface Message {
@@ -147,30 +145,31 @@ export function receiveMessage(
 }
 
 /**
- * Connects to a socket in the file system: AF_UNIX, close-on-exec (unix(7)).
+ * Connects to a socket: AF_UNIX, close-on-exec (unix(7)).
  *
- * The file is opened by itself first and named through procfs, so that its path may be
- * longer than the 108 bytes that an address holds.
+ * A file is opened by itself first and named through procfs, so that its path may be longer than
+ * the 108 bytes that an address holds.
  *
+ * @param path a path, or `@` and a name in the abstract namespace
  * @param type the socket's type, SOCK.STREAM if not given
- * @returns the connected descriptor, blocking
+ * @returns the connected descriptor, blocking unless its type says otherwise
  * @throws SyscallError: ENOENT and its like from openat; ECONNREFUSED from connect when the
  *   file is no socket or nobody listens; EPROTOTYPE when it is of another type
  */
 export function connectUnix(path: string, type: number = SOCK.STREAM): number {
+  if (path.startsWith('@')) return connectTo(abstractAddress(path.slice(1)), type, path);
   const file = syscall('openat', AT.FDCWD, path, O.PATH | O.CLOEXEC, 0);
   try {
-    const socket = syscall('socket', AF_UNIX, type | SOCK.CLOEXEC, 0);
-    const address = new Uint8Array(SOCKADDR_UN.size);
-    address[0] = AF_UNIX;
-    address.set(Buffer.from(`/proc/self/fd/${file}`), SOCKADDR_UN.path);
-    const result = retried('connect', socket, address, address.byteLength);
-    if (result < 0) {
-      trySyscall('close', socket);
-      throw new SyscallError('connect', [socket, path], -result);
-    }
-    return socket;
+    return connectTo(fileAddress(`/proc/self/fd/${file}`), type, path);
   } finally {
     trySyscall('close', file);
   }
+}
+
+function connectTo(address: Uint8Array, type: number, shown: string): number {
+  const socket = syscall('socket', AF_UNIX, type | SOCK.CLOEXEC, 0);
+  const result = retried('connect', socket, address, address.byteLength);
+  if (result === 0) return socket;
+  trySyscall('close', socket);
+  throw new SyscallError('connect', [socket, shown], -result);
 }

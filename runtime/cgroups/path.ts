@@ -7,8 +7,6 @@ export interface CgroupPathRequest {
   readonly id: string;
   /** `linux.cgroupsPath`; empty is the same as absent. */
   readonly cgroupsPath?: string | undefined;
-  /** `--systemd-cgroup` was given. */
-  readonly systemd: boolean;
 }
 
 /**
@@ -20,11 +18,9 @@ export interface CgroupPathRequest {
  * in it, so controllers could not be enabled for its children.
  *
  * @throws Error in one line for a path that has `..` in it or names no cgroup below the
- *   root, and for `--systemd-cgroup`, which is not supported yet
+ *   root
  */
 export function containerCgroupPath(request: CgroupPathRequest, hierarchy: Hierarchy): string {
-  if (request.systemd)
-    throw new Error('--systemd-cgroup is not supported yet: run scow without it to use cgroupfs');
   const asked = request.cgroupsPath || request.id;
   const components = asked.split('/').filter((name) => name !== '' && name !== '.');
   const refuse = (why: string) =>

@@ -58,11 +58,8 @@ function grantable(config: RuntimeConfig): RuntimeConfig {
 }
 
 function cgroupManager(global: Flags): CgroupManager {
-  const flag = global.has('systemd-cgroup') ? 'systemd-cgroup' : 'cgroup-manager systemd';
-  const manager = global.text('cgroup-manager') ?? 'cgroupfs';
-  if (global.has('systemd-cgroup') || manager === 'systemd')
-    throw new Error(`--${flag} is not supported yet: leave it out to use cgroupfs`);
-  return manager as CgroupManager;
+  if (global.has('systemd-cgroup')) return 'systemd';
+  return (global.text('cgroup-manager') ?? 'cgroupfs') as CgroupManager;
 }
 
 /**

@@ -1,6 +1,6 @@
-import { readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { ContainerStore } from '../container/store.ts';
+import { isRealRoot } from '../linux/identity.ts';
 import type { Flags } from './parse.ts';
 
 /**
@@ -22,11 +22,4 @@ function defaultRoot(): string {
   throw new Error(
     'there is no place for the state of containers: set XDG_RUNTIME_DIR to a directory of yours, or give --root DIR',
   );
-}
-
-/** Root of a user namespace that an ordinary user made keeps state where that user does. */
-function isRealRoot(): boolean {
-  if (process.geteuid?.() !== 0) return false;
-  if (process.env.USER === 'root' || !process.env.XDG_RUNTIME_DIR) return true;
-  return /^\s*0\s+0\s+4294967295\s*$/.test(readFileSync('/proc/self/uid_map', 'latin1'));
 }

@@ -6,11 +6,11 @@ import { reason } from '../linux/reason.ts';
 import type { Flags, Input } from './parse.ts';
 import { storeOf } from './root.ts';
 
-export function run({ global, flags, positionals }: Input): undefined {
+export async function run({ global, flags, positionals }: Input): Promise<undefined> {
   const [id = ''] = positionals;
   const file = flags.text('resources');
   const resources = file === undefined ? ofFlags(flags) : ofFile(file);
-  updateContainer(
+  await updateContainer(
     storeOf(global),
     id,
     checked(resources, file === undefined ? 'the command line' : name(file)),

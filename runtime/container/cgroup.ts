@@ -8,6 +8,7 @@ import { DEFAULT_DEVICE_RULES } from '../cgroups/devices.ts';
 import { findHierarchy, ownCgroup } from '../cgroups/hierarchy.ts';
 import { containerCgroupPath } from '../cgroups/path.ts';
 import { type Setting, settingsOf } from '../cgroups/settings.ts';
+import type { Scope } from '../cgroups/systemd/scope.ts';
 import { debug, warn } from './log.ts';
 
 /** Where a container's cgroup is to be. */
@@ -20,43 +21,55 @@ export interface CgroupPlace {
   readonly shared: boolean;
   /** The container may do without: nothing in its configuration needs the cgroup. */
   readonly optional: boolean;
+  /** The limits that it gets. */
+  readonly settings: readonly Setting[];
+  /** The unit of systemd that it is of, if it is. */
+  readonly scope?: Scope;
 }
 
 /** Who makes a container's cgroup; `disabled`: nobody does. */
-export type CgroupManager = 'cgroupfs' | 'disabled';
+export type CgroupManager = 'cgroupfs' | 'systemd' | 'disabled';
 
 /**
  * Finds where a container's cgroup belongs.
  *
  * @returns undefined when there is none, and none is to be made
- * @throws Error in one line when there is no cgroup v2, or the configured path is no path
+ * @throws Error in one line when there is no cgroup v2, the configured path is no path, or systemd
+ *   is to make the cgroup and does not answer
  */
-export function placeCgroup(
+export async function placeCgroup(
   config: RuntimeConfig,
   id: string,
   manager: CgroupManager,
-): CgroupPlace | undefined {
-  if (manager === 'disabled') return ownPlace();
+): Promise<CgroupPlace | undefined> {
+  const { cgroupsPath, resources = {} } = config.linux ?? {};
+  if (manager === 'systemd') {
+    const scope = (await import('../cgroups/systemd/scope.ts')).Scope.prepare(config, id);
+    const { mount, path, settings } = scope;
+    return { mount, path, shared: false, optional: false, settings, scope };
+  }
+  const settings = settingsOf(resources);
+  if (manager === 'disabled') return ownPlace(settings);
   const hierarchy = findHierarchy();
-  const { cgroupsPath, resources } = config.linux ?? {};
-  const path = containerCgroupPath({ id, cgroupsPath, systemd: false }, hierarchy);
+  const path = containerCgroupPath({ id, cgroupsPath }, hierarchy);
   return {
     mount: hierarchy.mountPoint,
     path,
     shared: false,
     optional:
       !cgroupsPath &&
-      (resources?.devices ?? []).every(({ allow }) => !allow) &&
-      settingsOf(resources ?? {}).length === 0,
+      (resources.devices ?? []).every(({ allow }) => !allow) &&
+      settings.length === 0,
+    settings,
   };
 }
 
 /** Where scow itself is, as far as that can be seen. */
-function ownPlace(): CgroupPlace | undefined {
+function ownPlace(settings: readonly Setting[]): CgroupPlace | undefined {
   try {
     const hierarchy = findHierarchy();
     const path = ownCgroup(hierarchy);
-    return { mount: hierarchy.mountPoint, path, shared: true, optional: true };
+    return { mount: hierarchy.mountPoint, path, shared: true, optional: true, settings };
   } catch (error) {
     debug((error as Error).message);
     return undefined;
@@ -85,9 +98,9 @@ export function makeCgroup(
   undo: (() => void)[],
 ): Cgroup | undefined {
   if (place === undefined || place.shared) {
-    const limits = settingsIn(config);
-    if (limits.length > 0)
-      warn(`without a cgroup, by --cgroup-manager disabled, ${limits[0]?.pointer} has no effect`);
+    const [first] = settingsOf(config.linux?.resources ?? {});
+    if (first !== undefined)
+      warn(`without a cgroup, by --cgroup-manager disabled, ${first.pointer} has no effect`);
     warnOfLooseProcesses(config);
     return undefined;
   }
@@ -105,15 +118,46 @@ export function makeCgroup(
     if (created.includes(cgroup.path)) cgroup.remove();
     removeCreated(created);
   });
+  fillCgroup(config, place, cgroup);
+  return cgroup;
+}
+
+/**
+ * Has systemd make a container's cgroup around its init, and sets what systemd does not.
+ *
+ * @param undo gets what removes it again
+ * @throws Error in one line when systemd or the kernel refuses
+ */
+export function makeScope(
+  config: RuntimeConfig,
+  place: CgroupPlace,
+  scope: Scope,
+  pid: number,
+  undo: (() => void)[],
+): Cgroup {
+  const cgroup = scope.start(pid);
+  // Not before it is known to be ours.
+  undo.push(() => {
+    cgroup.kill();
+    scope.stop();
+    cgroup.remove();
+  });
+  // systemd has limited the processes already, and init may still have to fork.
+  const noLimit = place.settings.filter(isOfPids).map((one) => ({ ...one, value: 'max' }));
+  applySettings(cgroup, noLimit);
+  fillCgroup(config, place, cgroup);
+  return cgroup;
+}
+
+function fillCgroup(config: RuntimeConfig, place: CgroupPlace, cgroup: Cgroup): void {
   enableControllers(place.mount, cgroup.path);
   applySettings(
     cgroup,
-    settingsIn(config).filter((setting) => !isOfPids(setting)),
+    place.settings.filter((setting) => !isOfPids(setting)),
   );
   applyDeviceRules(cgroup, [...(config.linux?.resources?.devices ?? []), ...DEFAULT_DEVICE_RULES]);
   const owner = cgroupOwner(config);
   if (owner !== undefined && process.geteuid?.() === 0) cgroup.delegateTo(owner);
-  return cgroup;
 }
 
 /** Only a cgroup or a PID namespace holds a container's processes together. */
@@ -130,16 +174,12 @@ function warnOfLooseProcesses(config: RuntimeConfig): void {
  *
  * @throws Error in one line when the kernel refuses
  */
-export function limitProcesses(config: RuntimeConfig, cgroup: Cgroup): void {
-  applySettings(cgroup, settingsIn(config).filter(isOfPids));
+export function limitProcesses({ settings }: CgroupPlace, cgroup: Cgroup): void {
+  applySettings(cgroup, settings.filter(isOfPids));
 }
 
 function isOfPids({ file }: Setting): boolean {
   return file.startsWith('pids.');
-}
-
-function settingsIn(config: RuntimeConfig): Setting[] {
-  return settingsOf(config.linux?.resources ?? {});
 }
 
 /**

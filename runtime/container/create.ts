@@ -13,6 +13,7 @@ import {
   directoryOf,
   limitProcesses,
   makeCgroup,
+  makeScope,
   placeCgroup,
 } from './cgroup.ts';
 import { readFacts } from './facts.ts';
@@ -112,20 +113,20 @@ export async function create(options: CreateOptions, foreground: boolean): Promi
   const rdt = config.linux?.intelRdt;
   const resctrl = rdt && findResctrl();
   if (rdt && resctrl) checkIntelRdt(rdt, resctrl);
-  const place = placeCgroup(config, id, options.cgroupManager);
+  const place = await placeCgroup(config, id, options.cgroupManager);
   const store = new ContainerStore(options.root);
   const offer = options.notify ? await import('./notify/offer.ts') : undefined;
   const prepared = prepare(options, foreground, place, offer);
   const lock = store.create(id);
   const undo: (() => void)[] = [() => lock.release(), () => store.remove(id)];
   try {
-    let state = firstState(options, prepared, directoryOf(place));
+    let state = firstState(options, prepared);
     const hooks = state.hooks === undefined ? undefined : await createHooks(state, undo);
     store.write(state);
     store.keepConfig(id, options.configText);
     makeInitFiles(store.directory(id));
     offer?.makeNotifyDirectory(store.directory(id));
-    const cgroup = makeCgroup(config, place, undo);
+    const made = place?.scope === undefined ? makeCgroup(config, place, undo) : undefined;
     const update = (change: Partial<ContainerState>) => {
       state = { ...state, ...change };
       store.write(state);
@@ -137,8 +138,8 @@ export async function create(options: CreateOptions, foreground: boolean): Promi
       undo.push(() => removeGroups(intelRdt));
       update({ intelRdt });
     }
-    const { init, master } = bear(options, prepared, cgroup, hooks, update, undo);
-    if (cgroup !== undefined) limitProcesses(config, cgroup);
+    const { init, master, cgroup } = bear(options, prepared, made, hooks, update, undo);
+    if (place !== undefined && cgroup !== undefined) limitProcesses(place, cgroup);
     const { pidFile, pidfdSocket } = options;
     if (pidFile !== undefined) {
       writePidFile(pidFile, state.pid);
@@ -173,6 +174,7 @@ interface Prepared {
   readonly facts: Facts;
   readonly planOptions: PlanOptions;
   readonly plan: Plan;
+  readonly place: CgroupPlace | undefined;
 }
 
 /** Everything that can go wrong before anything is made. */
@@ -201,25 +203,27 @@ function prepare(
     noPivot,
     noNewKeyring,
     foreground,
-    awaitCgroup: false,
+    awaitCgroup: place?.scope !== undefined,
   };
-  return { config, facts, planOptions, plan: planContainer(config, facts, planOptions) };
+  return { config, facts, planOptions, plan: planContainer(config, facts, planOptions), place };
 }
 
 /**
  * Starts init and serves it until it waits for the start. It is born in its cgroup; where the
- * kernel kills it there at once (the cgroup, or scow's own, was killed before), it is moved.
+ * kernel kills it there at once (the cgroup, or scow's own, was killed before), it is moved. One of
+ * systemd's is made around it.
  */
 function bear(
   options: CreateOptions,
-  { config, facts, planOptions, plan }: Prepared,
-  cgroup: Cgroup | undefined,
+  { config, facts, planOptions, plan, place }: Prepared,
+  made: Cgroup | undefined,
   hooks: CreateHooks | undefined,
   update: (change: Partial<ContainerState>) => void,
   undo: (() => void)[],
-): { init: InitProcess; master: number | undefined } {
+): { init: InitProcess; master: number | undefined; cgroup: Cgroup | undefined } {
+  let cgroup = made;
   const files = stateFiles(new ContainerStore(options.root).directory(options.id));
-  const live = (chosen: Plan, birthplace?: Cgroup, join?: Cgroup) => {
+  const live = (chosen: Plan, birthplace?: Cgroup, join?: (pid: number) => void) => {
     const program = compile(chosen.steps, descriptorNumbers(chosen));
     const given = hooks?.descriptors ?? {};
     const init = InitProcess.start(chosen, program, files, given, birthplace);
@@ -232,8 +236,18 @@ function bear(
       onFork: () => update(init.id),
       hooks,
     });
-    return { init, master };
+    return { init, master, cgroup };
   };
+  const { scope } = place ?? {};
+  if (place !== undefined && scope !== undefined)
+    try {
+      return live(plan, undefined, (pid) => {
+        cgroup = makeScope(config, place, scope, pid, undo);
+        update({ cgroup: cgroup.path, unit: scope.id });
+      });
+    } catch (error) {
+      throw scope.ranOutOfMemory() ? outOfMemory(error as Error) : error;
+    }
   if (cgroup === undefined) update({ cgroup: null });
   try {
     return live(plan, cgroup);
@@ -242,11 +256,8 @@ function bear(
     if (!(error instanceof KilledAtBirth) || cgroup === undefined) throw error;
     debug(`init was killed in its new cgroup: moving it there instead`);
     attempt(undo.pop() as () => void);
-    return live(
-      planContainer(config, facts, { ...planOptions, awaitCgroup: true }),
-      undefined,
-      cgroup,
-    );
+    const waiting = planContainer(config, facts, { ...planOptions, awaitCgroup: true });
+    return live(waiting, undefined, (pid) => cgroup?.addProcess(pid));
   }
 }
 
@@ -261,8 +272,7 @@ function outOfMemory(cause: Error): Error {
 
 function firstState(
   { config, id, bundle, noNewKeyring }: CreateOptions,
-  { facts }: Prepared,
-  cgroup: string | null,
+  { facts, place }: Prepared,
 ): ContainerState {
   const pid = config.linux?.namespaces?.find(({ type }) => type === 'pid');
   return {
@@ -276,7 +286,8 @@ function firstState(
     pid: 0,
     startTime: '0',
     ownPidNamespace: pid !== undefined && !pid.path,
-    cgroup,
+    // That of a unit only when it is there: the name may be another container's.
+    cgroup: place?.scope === undefined ? directoryOf(place) : null,
     noNewKeyring,
     terminal: config.process?.terminal ?? false,
     program: config.process?.args?.[0] ?? '',

@@ -1,9 +1,10 @@
 import { existsSync } from 'node:fs';
 import { Cgroup } from '../cgroups/cgroup.ts';
+import type { UnitId } from '../cgroups/systemd/scope.ts';
 import { SIG } from '../linux/constants.ts';
 import { removeGroups } from './intel-rdt.ts';
 import { killProcesses } from './kill.ts';
-import { debug } from './log.ts';
+import { debug, warn } from './log.ts';
 import { signalProcess, waitForExit } from './process.ts';
 import { type ContainerState, initOf, statusOf } from './state.ts';
 import { type ContainerStore, type Lock, NoSuchContainer } from './store.ts';
@@ -92,11 +93,21 @@ export async function destroy(store: ContainerStore, state: ContainerState): Pro
       `cannot delete container ${JSON.stringify(state.id)}: its init (PID ${state.pid}) is still running ` +
         `${PATIENCE / 1000} seconds after SIGKILL`,
     );
+  if (state.unit !== undefined) await stopUnit(state.unit);
   if (state.cgroup !== null) Cgroup.at(state.cgroup).remove();
   if (state.intelRdt !== undefined) removeGroups(state.intelRdt);
   // Before the state goes: a deletion that is cut short here can be made again.
   if (state.hooks?.poststop?.length) (await import('./hooks/run.ts')).runPoststopHooks(state);
   store.remove(state.id);
+}
+
+/** Where systemd does not answer, a unit without processes ends by itself as soon as it does. */
+async function stopUnit(unit: UnitId): Promise<void> {
+  try {
+    (await import('../cgroups/systemd/scope.ts')).stopUnit(unit);
+  } catch (error) {
+    warn(`${(error as Error).message}: the unit ${unit.name} is left to systemd`);
+  }
 }
 
 function readIfThere(store: ContainerStore, id: string): ContainerState | undefined {

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { Cgroup } from '../cgroups/cgroup.ts';
 import { findHierarchy, pathBelowMount, unifiedPath } from '../cgroups/hierarchy.ts';
 import { reason } from '../linux/reason.ts';
@@ -22,30 +22,46 @@ export interface Placement {
    * waited for a process that is born there would stand still with it.
    */
   readonly later?: Cgroup;
+  /** Brings the process where it could not be born, before it does anything. */
+  readonly join?: (pid: number) => void;
 }
+
+/** Has systemd move a process into a cgroup below a container's own, by its path from there. */
+export type Attach = (below: string, pid: number) => void;
 
 /**
  * Starts a process in a container's cgroup, or in that of its init where the container's own
  * takes no processes, because they were moved below it, or is gone.
  *
  * @param path of a cgroup below the container's, `--cgroup`: that one and no other
+ * @param attach the way into the container's cgroup for who may not move processes there
  * @param start called with one place after another until it does not throw for a cgroup's sake
  * @throws Error in one line
  */
 export function startInCgroup<T>(
   { cgroup, pid }: ContainerState,
   path: string | undefined,
+  attach: Attach | undefined,
   start: (place: Placement) => T,
 ): T {
-  if (path !== undefined) return startIn(below(cgroup, path), start);
+  const startThere = (there: Cgroup) => {
+    try {
+      return startIn(there, start);
+    } catch (error) {
+      if (!isAbout(error, FORBIDDEN) || attach === undefined || cgroup === null) throw error;
+      const from = relative(cgroup, there.path);
+      return start({ join: (child) => attach(`/${from}`, child) });
+    }
+  };
+  if (path !== undefined) return startThere(below(cgroup, path));
   if (cgroup === null) return start({});
   try {
-    return startIn(Cgroup.at(cgroup), start);
+    return startThere(Cgroup.at(cgroup));
   } catch (error) {
     const inits = isAbout(error, [...TAKES_NONE, ...GONE]) ? cgroupOfInit(pid) : undefined;
     if (inits !== undefined) {
       debug(`${(error as Error).message}: starting in the cgroup of init, ${inits.path}`);
-      return startIn(inits, start);
+      return startThere(inits);
     }
     // Another session of an ordinary user may have no right to move processes there.
     if (!isAbout(error, FORBIDDEN) || process.geteuid?.() === 0) throw error;

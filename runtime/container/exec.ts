@@ -5,7 +5,7 @@ import { CONTAINER_ROOT } from '../plan/enter.ts';
 import { type ExecFacts, planExec } from '../plan/exec.ts';
 import { descriptorNumbers, type Plan } from '../plan/plan.ts';
 import { withGrantable } from './capabilities.ts';
-import { type Placement, startInCgroup } from './exec-cgroup.ts';
+import { type Attach, type Placement, startInCgroup } from './exec-cgroup.ts';
 import { type ProcessRequest, processOf } from './exec-process.ts';
 import { describeExecFailure } from './failure.ts';
 import { standInFor } from './foreground.ts';
@@ -71,8 +71,9 @@ export async function execInContainer(options: ExecOptions): Promise<number> {
     ? (await import('./seccomp/filter.ts')).readFilter(container, store)
     : undefined;
   const facts = { ...readProcessFacts(), namespaces, seccomp };
+  const attach = await attachTo(state);
   const joined = withPidfd(initOf(state), (pidfd) =>
-    join({ state, config, options }, facts, pidfd),
+    join({ state, config, options, attach }, facts, pidfd),
   );
   if (joined === undefined) throw stopped();
   return options.detach ? detach(joined) : await follow(joined);
@@ -110,6 +111,14 @@ interface Subject {
   readonly state: ContainerState;
   readonly config: ExecConfig;
   readonly options: ExecOptions;
+  readonly attach: Attach | undefined;
+}
+
+/** An ordinary user may not move a process from a session's cgroup to a unit's: systemd does. */
+async function attachTo({ unit }: ContainerState): Promise<Attach | undefined> {
+  if (unit?.instance !== 'user') return undefined;
+  const { attachToUnit } = await import('../cgroups/systemd/scope.ts');
+  return (below, pid) => attachToUnit(unit, below, pid);
 }
 
 /** A process in the container that is about to become the program. */
@@ -125,7 +134,7 @@ interface Joined {
 
 /** @param container pidfd of the container's init */
 function join(subject: Subject, facts: ExecFacts, container: number): Joined {
-  const { state, config, options } = subject;
+  const { state, config, options, attach } = subject;
   const { id, preserveFds, preserved, cgroup } = options;
   const { noNewKeyring } = state;
   const foreground = !options.detach;
@@ -134,7 +143,7 @@ function join(subject: Subject, facts: ExecFacts, container: number): Joined {
   // Its own affinity is of no use to scow any more, and its child has it.
   if (execCPUAffinity?.initial) setAffinity(execCPUAffinity, 'initial', 0);
   try {
-    return startInCgroup(state, cgroup, (place) => start(plan, subject, place, container));
+    return startInCgroup(state, cgroup, attach, (place) => start(plan, subject, place, container));
   } catch (error) {
     throw isAlive(initOf(state)) ? error : stopped(error as Error);
   }
@@ -165,6 +174,7 @@ function start(
     undo.push(() => init.kill());
     const master = init.serve({
       config,
+      join: place.join,
       takeTerminal: (fd) => placeTerminal(fd, config.process.consoleSize, consoleSocket),
       onFork: () => {},
       hooks: undefined,

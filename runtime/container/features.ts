@@ -1,5 +1,6 @@
 import type { Hooks } from '../../schemas/runtime-config.ts';
 import { VERSION } from '../../schemas/version.ts';
+import { PROPERTY_PREFIX } from '../cgroups/systemd/annotations.ts';
 import { MPOL, MPOL_F } from '../linux/constants.ts';
 import { CAPABILITIES } from '../plan/capabilities.ts';
 import { KEEP_GROUPS } from '../plan/credentials.ts';
@@ -22,13 +23,14 @@ const HOOKS = [
   'poststop',
 ] as const satisfies readonly (keyof Hooks)[];
 
-/** Those of a container's annotations that change what is done. */
+/** Those of a container's annotations that change what is done; a dot ends the beginning of many. */
 const ANNOTATIONS = [
   BPF_DATA,
   CONTEXT_TYPE,
   FAIL_UNKNOWN,
   KEEP_GROUPS,
   PIDFD_RECEIVER,
+  PROPERTY_PREFIX,
   RECEIVER,
   STDERR,
   STDOUT,
@@ -48,7 +50,7 @@ export function features() {
     linux: {
       namespaces: Object.keys(NAMESPACE_FLAGS).toSorted(),
       capabilities: CAPABILITIES,
-      cgroup: { v1: false, v2: true, systemd: false, systemdUser: false, rdma: true },
+      cgroup: { v1: false, v2: true, systemd: true, systemdUser: true, rdma: true },
       seccomp: seccomp(),
       apparmor: { enabled },
       selinux: { enabled },

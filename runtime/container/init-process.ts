@@ -35,8 +35,8 @@ export class KilledAtBirth extends Error {}
 /** What the talk with init needs of the container. */
 export interface Subject {
   readonly config: RuntimeConfig;
-  /** The cgroup that init is not born in. */
-  readonly join?: Cgroup | undefined;
+  /** Brings a process into the cgroup that it is not born in. */
+  readonly join?: ((pid: number) => void) | undefined;
   /** Takes the terminal's master; returns it when nobody else holds it. */
   readonly takeTerminal: (master: number) => number | undefined;
   /** Called when init has become another process. */
@@ -149,7 +149,8 @@ export class InitProcess {
         this.#superviseHook(message, subject);
       } else if (message.step.kind === 'report') {
         if (message.step.point === 'ready') return master;
-        if (message.step.point === 'cgroup') subject.join?.addProcess(this.#pid);
+        if (message.step.point === 'cgroup' || message.step.point === 'limits')
+          subject.join?.(this.#pid);
         if (message.step.point === 'id-maps') writeIdMaps(subject.config, this.#pid);
         if (message.step.point === 'joined-user') checkIdMaps(subject.config, this.#pid);
         if (message.step.point === 'time-offsets') writeTimeOffsets(subject.config, this.#pid);

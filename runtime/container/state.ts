@@ -2,6 +2,7 @@ import { closeSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Hooks } from '../../schemas/runtime-config.ts';
 import { Cgroup } from '../cgroups/cgroup.ts';
+import type { UnitId } from '../cgroups/systemd/scope.ts';
 import { PROGRESS as PAGE } from '../init/protocol.ts';
 import { O } from '../linux/constants.ts';
 import { readWord, syscall } from '../linux/syscall.ts';
@@ -33,6 +34,8 @@ export interface ContainerState {
   readonly ownPidNamespace: boolean;
   /** Absolute path of the container's own cgroup, or null when it has none. */
   readonly cgroup: string | null;
+  /** The unit of systemd that the cgroup is of, if it is. */
+  readonly unit?: UnitId;
   readonly intelRdt?: ResctrlGroups;
   /** Its processes keep the session keyring of who starts them. */
   readonly noNewKeyring: boolean;

@@ -7,7 +7,8 @@ import { applySettings } from '../cgroups/apply.ts';
 import { applyDeviceRules } from '../cgroups/attach.ts';
 import { Cgroup } from '../cgroups/cgroup.ts';
 import { DEFAULT_DEVICE_RULES } from '../cgroups/devices.ts';
-import { settingsOf } from '../cgroups/settings.ts';
+import { type Setting, settingsOf } from '../cgroups/settings.ts';
+import type { UnitId } from '../cgroups/systemd/scope.ts';
 import { statusOf } from './state.ts';
 import type { ContainerStore } from './store.ts';
 import { checkSupported } from './supported.ts';
@@ -19,7 +20,11 @@ import { checkSupported } from './supported.ts';
  * @throws Error in one line when the container has stopped or has no cgroup, cgroup v2 does not have
  *   what is asked for, or the kernel refuses a value
  */
-export function updateContainer(store: ContainerStore, id: string, change: Resources): void {
+export async function updateContainer(
+  store: ContainerStore,
+  id: string,
+  change: Resources,
+): Promise<void> {
   const lock = store.lock(id);
   try {
     const state = store.read(id);
@@ -30,7 +35,10 @@ export function updateContainer(store: ContainerStore, id: string, change: Resou
       throw new Error(`cannot update container ${JSON.stringify(id)}: it has no cgroup of its own`);
     const config = store.readConfig(id);
     const resources = merge(config.linux?.resources ?? {}, change);
-    update(Cgroup.at(state.cgroup), completed(change, resources), resources);
+    const cgroup = Cgroup.at(state.cgroup);
+    const full = completed(change, resources);
+    check(cgroup, full, resources);
+    apply(cgroup, full, await settingsFor(full, state.unit));
     const updated: RuntimeConfig = { ...config, linux: { ...config.linux, resources } };
     store.keepConfig(id, writeJson(updated));
   } finally {
@@ -38,19 +46,35 @@ export function updateContainer(store: ContainerStore, id: string, change: Resou
   }
 }
 
-function update(cgroup: Cgroup, change: Resources, all: Resources): void {
+function check(cgroup: Cgroup, change: Resources, all: Resources): void {
   checkSupported({ linux: { resources: change } }, 'update');
   if (all.memory?.checkBeforeUpdate) checkUsage(cgroup, change.memory ?? {});
-  applySettings(cgroup, settingsOf(change));
+}
+
+/** systemd is told first: it writes the same files. */
+async function settingsFor(change: Resources, unit: UnitId | undefined): Promise<Setting[]> {
+  if (unit === undefined) return settingsOf(change);
+  return (await import('../cgroups/systemd/scope.ts')).updateUnit(unit, change);
+}
+
+function apply(cgroup: Cgroup, change: Resources, settings: readonly Setting[]): void {
+  applySettings(cgroup, settings);
   if (change.devices !== undefined && change.devices.length > 0)
     applyDeviceRules(cgroup, [...change.devices, ...DEFAULT_DEVICE_RULES]);
 }
 
-/** Swap is counted together with memory: its change needs the limit that holds. */
-function completed(change: Resources, { memory }: Resources): Resources {
+/** Swap is counted together with memory, a quota in periods: a change of one needs the other. */
+function completed(change: Resources, { memory, cpu }: Resources): Resources {
   const { swap, limit } = change.memory ?? {};
-  if (!swap || limit || !memory?.limit) return change;
-  return { ...change, memory: { ...change.memory, limit: memory.limit } };
+  const { quota, period } = change.cpu ?? {};
+  return {
+    ...change,
+    ...(swap && !limit && memory?.limit
+      ? { memory: { ...change.memory, limit: memory.limit } }
+      : {}),
+    ...(quota && !period && cpu?.period ? { cpu: { ...change.cpu, period: cpu.period } } : {}),
+    ...(period && !quota && cpu?.quota ? { cpu: { ...change.cpu, quota: cpu.quota } } : {}),
+  };
 }
 
 /** Each part keeps the fields that its change does not have. */

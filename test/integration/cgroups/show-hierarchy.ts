@@ -5,10 +5,7 @@ import { containerCgroupPath } from '../../../runtime/cgroups/path.ts';
 
 try {
   const hierarchy = findHierarchy();
-  const [own, path] = [
-    ownCgroup(hierarchy),
-    containerCgroupPath({ id: 'c1', systemd: false }, hierarchy),
-  ];
+  const [own, path] = [ownCgroup(hierarchy), containerCgroupPath({ id: 'c1' }, hierarchy)];
   console.log(JSON.stringify({ ...hierarchy, own, path }));
 } catch (error) {
   console.log((error as Error).message);

@@ -26,7 +26,7 @@ test.each(ENGINES)('it is printed as JSON, under %s', (engine) => {
   expect(JSON.parse(stdout)).toEqual(features());
 });
 
-test('there is nothing that runc has and scow has not, but cgroup v1, systemd and the ACL of ext2', () => {
+test('there is nothing that runc has and scow has not, but cgroup v1 and the ACL of ext2', () => {
   const theirs = JSON.parse(runc(['features']).stdout);
   const ours = features();
   const missing = (one: readonly string[], other: readonly string[]) =>
@@ -42,8 +42,8 @@ test('there is nothing that runc has and scow has not, but cgroup v1, systemd an
   expect(ours.linux.cgroup).toEqual({
     v1: false,
     v2: true,
-    systemd: false,
-    systemdUser: false,
+    systemd: true,
+    systemdUser: true,
     rdma: true,
   });
 });
@@ -52,7 +52,9 @@ test('every annotation that changes what is done is told', () => {
   const sources = readdirSync('runtime', { recursive: true, encoding: 'utf8' })
     .filter((name) => name.endsWith('.ts') && name !== 'container/features.ts')
     .map((name) => readFileSync(join('runtime', name), 'utf8'));
-  const found = sources.flatMap((text) => [...text.matchAll(/'(run\.oci\.[\w.]+)'/g)]);
+  const found = sources.flatMap((text) => [
+    ...text.matchAll(/'(run\.oci\.[\w.]+|org\.systemd\.[\w.]+)'/g),
+  ]);
   const names = new Set(found.map(([, name]) => name));
   expect(features().potentiallyUnsafeConfigAnnotations).toEqual([...names].sort());
 });

@@ -176,17 +176,6 @@ it.each([
   store.remove('empty');
 });
 
-it.each([
-  [['--systemd-cgroup'], '--systemd-cgroup'],
-  [['--cgroup-manager', 'systemd'], '--cgroup-manager systemd'],
-])('%s is refused', (flags, named) => {
-  const bundle = bundleOf(running('true'));
-  expect(scow([...flags, 'run', '--bundle', bundle, newId()], { engine: 'bun' })).toMatchObject({
-    status: 1,
-    stderr: `scow: ${named} is not supported yet: leave it out to use cgroupfs\n`,
-  });
-});
-
 it('an unknown command ends with the status that engines know of runc', () => {
   for (const args of [['nonsense'], ['help', 'nonsense']])
     for (const engine of ENGINES)

@@ -63,8 +63,8 @@ describe('the own cgroup', () => {
 });
 
 describe('the path of a container’s cgroup', () => {
-  const at = (cgroupsPath: string, systemd = false) =>
-    containerCgroupPath({ id: 'c1', cgroupsPath, systemd }, { mountPoint: '/m', root: '/' });
+  const at = (cgroupsPath: string) =>
+    containerCgroupPath({ id: 'c1', cgroupsPath }, { mountPoint: '/m', root: '/' });
 
   test('starts at the mount point when cgroupsPath is absolute', () => {
     expect(at('/a/b')).toBe('/a/b');
@@ -82,11 +82,5 @@ describe('the path of a container’s cgroup', () => {
 
   test('refuses names that no cgroup can have', () => {
     expect(() => at('/a\nb')).toThrow(/newline or NUL/);
-  });
-
-  test('is not made through systemd yet, and says so', () => {
-    expect(() => at('system.slice:scow:c1', true)).toThrow(
-      /^--systemd-cgroup is not supported yet/,
-    );
   });
 });

@@ -96,26 +96,11 @@ test.each<[Behaviour, string]>([
 });
 
 test('one that does not answer is waited for only so long', async () => {
-  for (const behaviour of ['is silent', 'takes its time'] as const) {
-    systemd = await FakeSystemd.start(behaviour);
-    process.env = { ...env, DBUS_SYSTEM_BUS_ADDRESS: systemd.address };
-    if (behaviour === 'is silent') {
-      expect(() => SystemdManager.connect('system', 100)).toThrow(
-        `cannot reach systemd: ${systemd.socket}: no answer within 0.1 seconds: leave`,
-      );
-    } else {
-      const manager = SystemdManager.connect('system', 1000);
-      expect(() => manager.startTransientUnit('x.scope', [])).toThrow(
-        'systemd did not make the unit x.scope: no answer within 1 seconds',
-      );
-      // What follows does not wait once more.
-      const before = performance.now();
-      expect(() => manager.stopUnit('x.scope')).toThrow('no answer within');
-      expect(performance.now() - before).toBeLessThan(1000);
-      manager.close();
-    }
-    systemd.stop();
-  }
+  systemd = await FakeSystemd.start('is silent');
+  process.env = { ...env, DBUS_SYSTEM_BUS_ADDRESS: systemd.address };
+  expect(() => SystemdManager.connect('system', 100)).toThrow(
+    `cannot reach systemd: ${systemd.socket}: no answer within 0.1 seconds: leave`,
+  );
 });
 
 test('an ordinary user has a systemd of their own, or is told how to get one', () => {

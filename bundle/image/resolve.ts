@@ -38,6 +38,13 @@ interface Candidate {
  * @throws Error in one line when any of them is missing, invalid or for other platforms
  */
 export async function resolveImage(source: ImageSource, platform?: Platform): Promise<Image> {
+  const image = await findImage(source, platform);
+  checkUnpackable(image.manifest, image.config);
+  return image;
+}
+
+/** Like `resolveImage`, for an image that is only looked at: it need not be one for Linux. */
+export async function findImage(source: ImageSource, platform?: Platform): Promise<Image> {
   const found = source.root;
   const chosen = 'manifests' in found || isIndexType(found.mediaType);
   const descriptor = chosen ? await choose(source, found, platform ?? hostPlatform()) : found;
@@ -52,7 +59,6 @@ export async function resolveImage(source: ImageSource, platform?: Platform): Pr
     throw new Error(
       `${source.name} has no image for ${formatPlatform(platform)}, only for ${formatPlatform(config)}`,
     );
-  checkUnpackable(manifest, config);
   return { descriptor, manifest, config };
 }
 

@@ -1,8 +1,9 @@
-import { rmSync, statSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import type { Descriptor } from '../../schemas/image.ts';
 import { readBlob } from '../image/read-blob.ts';
 import type { BlobSource } from '../image/source.ts';
 import { faultsOf, type ImageFault } from './faults.ts';
+import { blobFile, blobSize } from './files.ts';
 import { checkFiles } from './files-check.ts';
 import { readReferences, writeReferences } from './index-file.ts';
 import { findLeases } from './leases.ts';
@@ -10,7 +11,6 @@ import { withLock } from './lock.ts';
 import { nothing, reach, reachLeased } from './reach.ts';
 import type { Store } from './store.ts';
 import { contentOf, wasteOf } from './sweep.ts';
-import { blobFile } from './writer.ts';
 
 /** Something that is wrong with a store. */
 export interface Problem {
@@ -80,20 +80,16 @@ async function damagedBlobs(
 ): Promise<Map<string, string>> {
   const damaged = new Map<string, string>();
   for (const digest of digests) {
-    const size = sizeOf(store, digest);
+    const size = blobSize(store, digest);
     if (size === undefined) continue;
     const descriptor = { mediaType: '', digest: digest as Descriptor['digest'], size };
     try {
       for await (const _ of readBlob(source, descriptor, 'blob'));
     } catch (error) {
-      if (sizeOf(store, digest) !== undefined) damaged.set(digest, (error as Error).message);
+      if (blobSize(store, digest) !== undefined) damaged.set(digest, (error as Error).message);
     }
   }
   return damaged;
-}
-
-function sizeOf(store: string, digest: string): number | undefined {
-  return statSync(blobFile(store, digest), { throwIfNoEntry: false })?.size;
 }
 
 function blobProblem(path: string, digest: string, message: string, repair: boolean): Problem {
@@ -149,7 +145,7 @@ async function count(
   whole: boolean,
 ): Promise<Omit<StoreReport, 'path' | 'problems'>> {
   const content = contentOf(path);
-  const sizes = [...content.blobs].map((digest) => sizeOf(path, digest) ?? 0);
+  const sizes = [...content.blobs].map((digest) => blobSize(path, digest) ?? 0);
   return {
     images: whole ? readReferences(path).length : 0,
     blobs: sizes.length,

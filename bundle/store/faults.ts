@@ -3,8 +3,8 @@ import type { Descriptor } from '../../schemas/image.ts';
 import { isConfigType, isIndexType, isManifestType } from '../image/media-types.ts';
 import { readConfig, readIndex, readManifest } from '../image/resolve.ts';
 import type { BlobSource } from '../image/source.ts';
+import { blobFile } from './files.ts';
 import type { Reference } from './index-file.ts';
-import { blobFile } from './writer.ts';
 
 /** Why an image of the store can't be used. */
 export interface ImageFault {

@@ -4,11 +4,10 @@ import { reason } from '../../runtime/linux/reason.ts';
 import type { Descriptor, Index } from '../../schemas/image.ts';
 import { formatViolations, parseJson, validateLayout } from '../../schemas/validate-image.ts';
 import type { Problem } from './check.ts';
-import { replaceFile, STORE } from './files.ts';
+import { blobFile, replaceFile, STORE } from './files.ts';
 import { readReferences } from './index-file.ts';
 import { documentOf } from './reach.ts';
 import { contentOf } from './sweep.ts';
-import { blobFile } from './writer.ts';
 
 const MARKER = '{"imageLayoutVersion":"1.0.0"}';
 

@@ -1,6 +1,16 @@
-import { closeSync, constants, fsyncSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  fsyncSync,
+  openSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from 'node:fs';
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { parseDigest } from '../image/digest.ts';
 import type { Privileges } from '../layers/privileges.ts';
 
 /** The names of what is in a store. `oci-layout`, `index.json` and `blobs` are the layout's. */
@@ -68,6 +78,17 @@ export function syncDirectory(path: string): void {
   } finally {
     closeSync(fd);
   }
+}
+
+/** Where a blob is kept. @throws Error for what is no digest */
+export function blobFile(store: string, digest: string): string {
+  const { algorithm, encoded } = parseDigest(digest);
+  return join(store, STORE.blobs, algorithm, encoded);
+}
+
+/** Bytes of a blob; undefined where it is missing. */
+export function blobSize(store: string, digest: string): number | undefined {
+  return statSync(blobFile(store, digest), { throwIfNoEntry: false })?.size;
 }
 
 /**

@@ -1,6 +1,6 @@
-import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { codeOf } from '../../runtime/linux/reason.ts';
+import { codeOf, reason } from '../../runtime/linux/reason.ts';
 import type { Descriptor, Index } from '../../schemas/image.ts';
 import { formatViolations, parseJson, validateIndex } from '../../schemas/validate-image.ts';
 import { replaceFile, STORE } from './files.ts';
@@ -31,8 +31,14 @@ export function readReferences(store: string): Reference[] {
 /** @throws Error in one line when it is damaged */
 export function readIndexFile(store: string): Index {
   const file = join(store, STORE.index);
-  if (!existsSync(file)) return { schemaVersion: 2, manifests: [] };
-  const index = parseJson(readFileSync(file, 'utf8'), file);
+  let text: string;
+  try {
+    text = readFileSync(file, 'utf8');
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return { schemaVersion: 2, manifests: [] };
+    throw new Error(`cannot read ${file}: ${reason(error)}`, { cause: error });
+  }
+  const index = parseJson(text, file);
   const violations = validateIndex(index);
   if (violations.length > 0) throw new Error(formatViolations(file, violations));
   return index as unknown as Index;

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { LOCK } from '../../runtime/linux/constants.ts';
 import { errnoCode } from '../../runtime/linux/errno.ts';
+import { codeOf, reason } from '../../runtime/linux/reason.ts';
 import { SyscallError, trySyscall } from '../../runtime/linux/syscall.ts';
 import { STORE } from './files.ts';
 
@@ -17,18 +18,26 @@ const PATIENCE = 10;
  * @param mode `shared` for what may happen at the same time as others that are shared: leases
  *   are taken so. `exclusive` for what changes `index.json` or removes content
  * @param work must not lock again
+ * @throws Error in one line, with the `code` of the call that failed
  */
 export async function withLock<T>(
   store: string,
   mode: 'shared' | 'exclusive',
   work: () => T | Promise<T>,
 ): Promise<T> {
-  const fd = openSync(join(store, STORE.lock), 'r');
   try {
-    await flock(fd, mode === 'shared' ? LOCK.SH : LOCK.EX);
-    return await work();
-  } finally {
-    closeSync(fd);
+    const fd = openSync(join(store, STORE.lock), 'r');
+    try {
+      await flock(fd, mode === 'shared' ? LOCK.SH : LOCK.EX);
+      return await work();
+    } finally {
+      closeSync(fd);
+    }
+  } catch (error) {
+    const code = codeOf(error);
+    if (code === undefined) throw error;
+    const message = `cannot use the image store ${store}: ${reason(error)}`;
+    throw Object.assign(new Error(message, { cause: error }), { code });
   }
 }
 

@@ -4,7 +4,7 @@ import { chainIds } from '../image/chain.ts';
 import { isConfigType, isIndexType, isManifestType } from '../image/media-types.ts';
 import { readConfig, readIndex, readManifest } from '../image/resolve.ts';
 import type { BlobSource } from '../image/source.ts';
-import { blobFile } from './writer.ts';
+import { blobFile } from './files.ts';
 
 /** What images need of a store. */
 export interface Reach {

@@ -1,6 +1,6 @@
-import { closeSync, constants, existsSync, openSync } from 'node:fs';
+import { constants, existsSync, openSync } from 'node:fs';
 import { join } from 'node:path';
-import { codeOf } from '../../runtime/linux/reason.ts';
+import { codeOf, reason } from '../../runtime/linux/reason.ts';
 import type { Descriptor } from '../../schemas/image.ts';
 import { directoryStorage } from '../image/directory.ts';
 import { layoutBlobs } from '../image/layout-source.ts';
@@ -94,6 +94,8 @@ export function openStore(chosen?: string): Store {
       if (parseName(text).digest !== undefined)
         throw new Error(`${JSON.stringify(text)} has a digest: a new name takes a tag only`);
       const name = localName(text);
+      // A store is not made for a name of nothing.
+      await lookUp(reference);
       await initialise(path);
       await withLock(path, 'exclusive', async () => {
         const { descriptor } = await lookUp(reference);
@@ -114,13 +116,12 @@ export function openStore(chosen?: string): Store {
 }
 
 function openBlobs(path: string): BlobSource {
-  if (!existsSync(path)) return { name: path, open: async () => undefined, close() {} };
-  const fd = openSync(path, constants.O_RDONLY | constants.O_DIRECTORY);
   try {
+    const fd = openSync(path, constants.O_RDONLY | constants.O_DIRECTORY);
     return layoutBlobs(directoryStorage(path, fd));
   } catch (error) {
-    closeSync(fd);
-    throw error;
+    if (codeOf(error) === 'ENOENT') return { name: path, open: async () => undefined, close() {} };
+    throw new Error(`cannot open the image store ${path}: ${reason(error)}`, { cause: error });
   }
 }
 

@@ -4,10 +4,10 @@ import { isConfigType, isIndexType, isManifestType } from '../image/media-types.
 import { formatPlatform, hostPlatform, platformDistance } from '../image/platform.ts';
 import { readConfig, readIndex, readManifest } from '../image/resolve.ts';
 import type { BlobSource } from '../image/source.ts';
+import { blobFile } from './files.ts';
 import type { Reference } from './index-file.ts';
 import { nothing, reach } from './reach.ts';
 import type { Store } from './store.ts';
-import { blobFile } from './writer.ts';
 
 /** An image of the store for one platform. */
 export interface Variant {

@@ -2,9 +2,8 @@ import { lstatSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { parseDigest } from '../image/digest.ts';
 import { discard, makeTemporary } from '../temporary.ts';
-import { chainIdOf, STORE } from './files.ts';
+import { blobFile, chainIdOf, STORE } from './files.ts';
 import type { Reach } from './reach.ts';
-import { blobFile } from './writer.ts';
 
 /** Content of a store that can go. */
 export interface Waste {
@@ -81,7 +80,7 @@ export function sweep(store: string, { blobs, layers }: Waste): () => void {
 }
 
 /** The directories that have a layer unpacked, with whatever privileges. */
-function unpackedOf(store: string, chain: string): string[] {
+export function unpackedOf(store: string, chain: string): string[] {
   const directory = join(store, STORE.layers);
   return names(directory)
     .filter((name) => chainIdOf(name) === chain)

@@ -1,10 +1,9 @@
 import { closeSync, fstatSync, mkdirSync, renameSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { Descriptor } from '../../schemas/image.ts';
-import { parseDigest } from '../image/digest.ts';
 import type { Content, ImageDestination } from '../image/source.ts';
 import { readExtent } from '../image/storage.ts';
-import { STORE, syncDirectory } from './files.ts';
+import { blobFile, blobSize, STORE, syncDirectory } from './files.ts';
 import type { Lease } from './leases.ts';
 import { append, openPartial, type Partial, removePartial } from './partial.ts';
 
@@ -26,8 +25,7 @@ export function openWriter(store: string, lease: Lease): BlobWriter {
   return {
     async has(descriptor) {
       await lease.add(descriptor.digest);
-      const found = statSync(blobFile(store, descriptor.digest), { throwIfNoEntry: false });
-      return found?.size === descriptor.size;
+      return blobSize(store, descriptor.digest) === descriptor.size;
     },
     async partial({ digest, size }) {
       const file = begun.get(digest) ?? openPartial(store, digest);
@@ -64,12 +62,6 @@ export function openWriter(store: string, lease: Lease): BlobWriter {
       begun.clear();
     },
   };
-}
-
-/** Where a blob is kept. @throws Error for what is no digest */
-export function blobFile(store: string, digest: string): string {
-  const { algorithm, encoded } = parseDigest(digest);
-  return join(store, STORE.blobs, algorithm, encoded);
 }
 
 function contentOf({ fd }: Partial, size: number): Content {

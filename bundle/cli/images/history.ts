@@ -1,7 +1,7 @@
 import { print } from '../../../runtime/linux/output.ts';
 import { type HistoryLine, historyOf } from '../../image/history.ts';
 import { parsePlatform } from '../../image/platform.ts';
-import { resolveImage } from '../../image/resolve.ts';
+import { findImage } from '../../image/resolve.ts';
 import { openStore } from '../../store/store.ts';
 import { age, bytes, columns, shortId } from '../columns.ts';
 import type { Input } from '../command.ts';
@@ -16,7 +16,7 @@ export async function run(input: Input): Promise<number> {
   const platform = input.text('platform');
   const source = await openStore(input.text('store')).source(input.text('image') ?? '');
   try {
-    const image = await resolveImage(
+    const image = await findImage(
       source,
       platform === undefined ? undefined : parsePlatform(platform),
     );

@@ -5,6 +5,11 @@ const TRUNC: Flag = {
   name: 'trunc',
   about: 'shorten digests and long texts (--no-trunc does not); on by default',
 };
+const PLATFORM: Flag = {
+  name: 'platform',
+  value: 'OS/ARCH[/VARIANT]',
+  about: "which image to take where there are several; this machine's by default",
+};
 const DRY_RUN: Flag = { name: 'dry-run', about: 'only say what would be removed' };
 
 const REMOVE: Command = {
@@ -50,16 +55,31 @@ export const IMAGES: readonly Command[] = [
     load: () => import('./images.ts'),
   },
   {
+    name: 'inspect',
+    about:
+      'print all that is known of an image as JSON: manifest, configuration, what the store has of it',
+    positionals: [{ name: 'image', about: 'its name, digest or ID' }],
+    flags: [
+      {
+        name: 'raw',
+        about: 'print what the name leads to instead, byte for byte: a manifest or an index',
+      },
+      { name: 'config', about: "print the image's configuration instead, byte for byte" },
+      PLATFORM,
+    ],
+    examples: [
+      'scow-bundle inspect alpine',
+      'scow-bundle inspect --config --platform linux/arm64 alpine',
+    ],
+    load: () => import('./inspect.ts'),
+  },
+  {
     name: 'history',
     about: 'show the steps by which an image was made, with their layers, the newest first',
     positionals: [{ name: 'image', about: 'its name, digest or ID' }],
     flags: [
       { name: 'human', short: 'H', about: 'ages and sizes for people; on by default' },
-      {
-        name: 'platform',
-        value: 'OS/ARCH[/VARIANT]',
-        about: "which image to take where there are several; this machine's by default",
-      },
+      PLATFORM,
       { name: 'quiet', short: 'q', about: "print the layers' digests only" },
       TRUNC,
       FORMAT,

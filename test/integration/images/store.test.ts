@@ -1,11 +1,24 @@
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { spawn, spawnSync } from 'node:child_process';
+import { once as ending } from 'node:events';
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { StoreReport } from '../../../bundle/store/check.ts';
+import { checkStore, type StoreReport } from '../../../bundle/store/check.ts';
 import { openStore, type Store } from '../../../bundle/store/store.ts';
 import type { Summary } from '../../../bundle/store/summary.ts';
-import { scowBundle } from '../../helpers/bundler.ts';
-import { digestOf, forPlatform, MEDIA } from '../../helpers/layout.ts';
+import { bundlerCommand, scowBundle } from '../../helpers/bundler.ts';
+import { digestOf, forPlatform, LayoutBuilder, MEDIA, tagged } from '../../helpers/layout.ts';
 import { imageBlobs, once, putImage, type Stored } from '../../helpers/stored.ts';
 
 /** The commands for images of the store, as users and programs see them. */
@@ -187,8 +200,107 @@ test('what is wrong with the command line, or with the place, is told in one lin
   expect(failing('store', 'clean')).toContain('there is "check"');
   expect(failing('images', '--format', 'yaml')).toContain('want table or json');
   expect(failing('tag', 'a', 'B')).toContain('is not an image name');
+  expect(failing('tag', 'a', 'b')).toContain('it is empty');
+  expect(existsSync(store.path)).toBe(false);
   expect(failing('history', 'a')).toBe(`scow-bundle: no image "a" in ${store.path}: it is empty\n`);
   mkdirSync(store.path);
   writeFileSync(join(store.path, 'letter'), '');
-  expect(failing('tag', 'a', 'b')).toContain('the directory has other files, such as "letter"');
+  const layout = new LayoutBuilder(store.path);
+  layout.finish(tagged(layout.image(), 'theirs'));
+  rmSync(join(store.path, 'oci-layout'));
+  expect(failing('tag', 'theirs', 'b')).toContain(
+    'the directory has other files, such as "letter"',
+  );
+});
+
+test('inspect shows an image, and what the store has of it', async () => {
+  const layer = Buffer.alloc(10240, 'l');
+  const { manifest, config, layers } = await putImage(store, 'app', {
+    layers: [layer],
+    config: { os: 'plan9', author: 'somebody' },
+  });
+  bundler('tag', 'app', 'other');
+  const bundle = join(home, 'bundle');
+  mkdirSync(bundle);
+  (await store.leaseForBundle(bundle, manifest.digest)).release();
+  expect(JSON.parse(bundler('inspect', 'app'))).toEqual({
+    digest: manifest.digest,
+    mediaType: MEDIA.manifest,
+    platform: 'plan9/amd64',
+    manifestDigest: manifest.digest,
+    manifest: expect.objectContaining({ layers: [expect.objectContaining(layers[0])] }),
+    id: config.digest,
+    config: expect.objectContaining({ author: 'somebody' }),
+    store: {
+      path: store.path,
+      names: ['localhost/app:latest', 'localhost/other:latest'],
+      size: manifest.size + config.size + layer.length,
+      layers: [
+        {
+          digest: layers[0]?.digest,
+          diffId: layers[0]?.digest,
+          chainId: layers[0]?.digest,
+          size: layer.length,
+          unpacked: [],
+        },
+      ],
+      bundles: [bundle],
+    },
+  });
+  expect(bundler('inspect', '--raw', 'app')).toBe(readFileSync(fileOf(manifest.digest), 'utf8'));
+  expect(bundler('inspect', '--config', 'app')).toBe(readFileSync(fileOf(config.digest), 'utf8'));
+  const [amd64, arm64] = await putIndex('multi', 'amd64', 'arm64');
+  const inspected = JSON.parse(bundler('inspect', '--platform', 'linux/arm64', 'multi'));
+  expect(inspected).toMatchObject({
+    mediaType: MEDIA.index,
+    index: { manifests: [amd64?.manifest, arm64?.manifest] },
+    manifestDigest: arm64?.manifest.digest,
+  });
+  expect(failing('inspect', '--platform', 'linux/s390x', 'multi')).toBe(
+    'scow-bundle: multi has no image for linux/s390x, only for linux/amd64, linux/arm64\n',
+  );
+});
+
+test('processes that change the store at once wait for each other', async () => {
+  await putImage(store, 'app');
+  const names = Array.from({ length: 8 }, (_, i) => `app:${i}`);
+  const [command = '', ...first] = bundlerCommand('bun');
+  const ends = names.map((name) => {
+    const child = spawn(command, [...first, '--store', store.path, 'tag', 'app', name]);
+    return ending(child, 'exit');
+  });
+  expect(await Promise.all(ends)).toEqual(names.map(() => [0, null]));
+  expect(new Set(store.references().map(({ name }) => name))).toEqual(
+    new Set(['localhost/app:latest', ...names.map((name) => `localhost/${name}`)]),
+  );
+});
+
+test('on a full disk nothing is lost, and an image can be removed', async () => {
+  mkdirSync(store.path);
+  spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=512k', 'scow-test', store.path]);
+  try {
+    await putImage(store, 'app', { layers: [Buffer.alloc(200_000, 'a')] });
+    await expect(putImage(store, 'big', { layers: [Buffer.alloc(400_000, 'b')] })).rejects.toThrow(
+      /^cannot write sha256:[0-9a-f]{64} to the image store .*: no space left on device \(ENOSPC\)$/,
+    );
+    expect(readdirSync(join(store.path, 'tmp'))).toEqual([]);
+    const filler = openSync(join(store.path, 'filler'), 'w');
+    try {
+      for (;;) writeSync(filler, Buffer.alloc(4096));
+    } catch {
+      closeSync(filler);
+    }
+    const source = await store.source('app');
+    source.close();
+    await expect(putImage(store, 'small', { config: { author: 'x' } })).rejects.toThrow(
+      `cannot use the image store ${store.path}: no space left on device (ENOSPC)`,
+    );
+    expect((await checkStore(store, false)).problems).toEqual([]);
+    expect(bundler('images', '-q')).toMatch(/^[0-9a-f]{12}\n$/);
+    expect(bundler('remove', 'app')).toContain('untagged: localhost/app:latest');
+    await putImage(store, 'app', { layers: [Buffer.alloc(100_000, 'a')] });
+    expect((await checkStore(store, false)).problems).toEqual([]);
+  } finally {
+    spawnSync('umount', [store.path]);
+  }
 });

@@ -251,7 +251,8 @@ export class Script {
     if (made === undefined) return;
     this.#underWay = undefined;
     const results = made.submitted.results();
-    for (const [i, result] of results.entries()) {
+    for (let i = 0; i < results.length; i++) {
+      const result = results[i] as number;
       const { opens, closes } = made.notes[i] as Note;
       if (opens !== undefined && result >= 0) opens.fd = result;
       if (closes !== undefined) {
@@ -268,7 +269,8 @@ export class Script {
   }
 
   #check({ calls, notes }: UnderWay, results: readonly number[]): void {
-    for (const [i, result] of results.entries()) {
+    for (let i = 0; i < results.length; i++) {
+      const result = results[i] as number;
       const { name, args } = calls[i] as Call;
       const { origin, tolerate, writes } = notes[i] as Note;
       if (result < 0 && tolerate?.(-result) !== true) throw failure(origin, name, -result);

@@ -137,7 +137,9 @@ export function encodeTable(calls: readonly (Call | FunctionCall)[]): EncodedTab
   const keep: Uint8Array[] = [buffer];
   const address = port().addressOf(buffer);
   writeWord(bytes, TABLE.count, calls.length);
-  for (const [i, call] of calls.entries()) {
+  // Counted loops: a table may have thousands of calls, and iterators of pairs cost as much as they.
+  for (let i = 0; i < calls.length; i++) {
+    const call = calls[i] as Call | FunctionCall;
     const record = TABLE.records + RECORD.size * i;
     let flags = 0;
     if ('name' in call) {
@@ -146,7 +148,8 @@ export function encodeTable(calls: readonly (Call | FunctionCall)[]): EncodedTab
     } else {
       writeWord(bytes, record + RECORD.target, call.address);
     }
-    for (const [j, argument] of call.args.entries()) {
+    for (let j = 0; j < call.args.length; j++) {
+      const argument = call.args[j] as Argument;
       let word: number | bigint;
       if (typeof argument === 'number' || typeof argument === 'bigint') {
         word = argument;
@@ -175,7 +178,9 @@ export function tableResult({ bytes }: EncodedTable, call: number): number {
 /** The results of a table that was run: one number per call that was made. */
 export function tableResults(table: EncodedTable): number[] {
   const done = readWord(table.bytes, TABLE.done);
-  return Array.from({ length: done }, (_, i) => tableResult(table, i));
+  const results: number[] = [];
+  for (let i = 0; i < done; i++) results.push(tableResult(table, i));
+  return results;
 }
 
 /**

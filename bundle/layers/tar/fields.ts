@@ -21,13 +21,24 @@ export function text(block: Buffer, offset: number, length: number): Buffer {
  */
 export function number(block: Buffer, offset: number, length: number, what: string): number {
   if (((block[offset] as number) & 0x80) !== 0) return binary(block, offset, length, what);
-  const digits = block
-    .toString('latin1', offset, offset + length)
-    .replace(/^[ \0]+|[ \0].*$/gs, '');
-  if (!/^[0-7]*$/.test(digits))
-    throw new Error(`its ${what} is ${JSON.stringify(digits)}, not an octal number`);
-  return safe(BigInt(`0o${digits === '' ? '0' : digits}`), what);
+  const end = offset + length;
+  let at = offset;
+  while (at < end && isBlank(block[at] as number)) at++;
+  // Byte by byte: headers have some seven of these, and a layer may have 100,000 headers. No field has
+  // more than 12 digits, whose 36 bits are exact.
+  let value = 0;
+  for (; at < end && !isBlank(block[at] as number); at++) {
+    const digit = (block[at] as number) - 0x30;
+    if (digit < 0 || digit > 7) {
+      const found = block.toString('latin1', offset, end).replace(/^[ \0]+|[ \0].*$/gs, '');
+      throw new Error(`its ${what} is ${JSON.stringify(found)}, not an octal number`);
+    }
+    value = value * 8 + digit;
+  }
+  return value;
 }
+
+const isBlank = (byte: number) => byte === 0x20 || byte === 0;
 
 function binary(block: Buffer, offset: number, length: number, what: string): number {
   const bytes = Buffer.from(block.subarray(offset, offset + length));

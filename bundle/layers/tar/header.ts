@@ -63,12 +63,14 @@ function fullName(block: Buffer, ustar: boolean): Buffer {
 
 /** Old tars summed the bytes as signed ones: both sums are right. */
 function checksumMatches(block: Buffer): boolean {
-  let unsigned = 0;
-  let signed = 0;
+  // The checksum's own bytes count as blanks.
+  let unsigned = 8 * 0x20;
+  let negative = 0;
   for (let i = 0; i < BLOCK; i++) {
-    const byte = i >= 148 && i < 156 ? 0x20 : (block[i] as number);
+    if (i === 148) i = 156;
+    const byte = block[i] as number;
     unsigned += byte;
-    signed += byte < 0x80 ? byte : byte - 0x100;
+    negative += byte >> 7;
   }
   let expected: number;
   try {
@@ -76,5 +78,5 @@ function checksumMatches(block: Buffer): boolean {
   } catch {
     return false;
   }
-  return expected === unsigned || expected === signed;
+  return expected === unsigned || expected === unsigned - 0x100 * negative;
 }

@@ -194,7 +194,8 @@ export class TarReader {
   }
 
   #onEntry(header: Header, block: Buffer): void {
-    const records = new Map([...this.#global, ...this.#local]);
+    const records =
+      this.#global.size === 0 ? this.#local : new Map([...this.#global, ...this.#local]);
     this.#name = this.#long.name ?? header.name;
     const entry = makeEntry(header, records, this.#long);
     this.#name = entry.name;

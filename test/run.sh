@@ -6,11 +6,11 @@ cd "$(dirname "$0")/.." || exit 1
 
 # Peers (runc, crun, umoci, skopeo, buildah), what makes images (debootstrap, busybox-static,
 # setfattr, setcap, zstd), what shows what happened (objdump in binutils, strace, ps in procps),
-# newuidmap, shells whose completion is tried, mandoc and groff for the man pages, and python3, which holds
-# sockets.
+# newuidmap, shells whose completion is tried, mandoc and groff for the man pages, python3, which holds
+# sockets, and a registry (with htpasswd in apache2-utils, and openssl for its certificates).
 packages=(
-  attr binutils buildah busybox-static crun debootstrap fish groff-base libcap2-bin libseccomp2 mandoc
-  procps python3 runc skopeo strace uidmap umoci util-linux zsh zstd
+  apache2-utils attr binutils buildah busybox-static crun debootstrap docker-registry fish groff-base libcap2-bin libseccomp2 mandoc
+  openssl procps python3 runc skopeo strace uidmap umoci util-linux zsh zstd
 )
 . test/packages.sh
 . test/jest.sh

@@ -107,7 +107,7 @@ export function size(bytes: number): string {
 }
 
 /** True at most once an interval. */
-function throttle(): () => boolean {
+export function throttle(): () => boolean {
   let last = 0;
   return () => {
     const now = performance.now();
@@ -118,7 +118,7 @@ function throttle(): () => boolean {
 }
 
 /** The terminal's width: ioctl_tty(2). */
-function columns(): number {
+export function columns(): number {
   const size = Buffer.alloc(8);
   const known = trySyscall('ioctl', STDERR, TIO.GWINSZ, size) === 0;
   return (known && size.readUInt16LE(2)) || 80;

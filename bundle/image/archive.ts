@@ -1,4 +1,5 @@
 import { closeSync, fstatSync, readSync } from 'node:fs';
+import { posix } from 'node:path';
 import { decimal, text } from '../layers/tar/fields.ts';
 import { BLOCK, type Header, isZero, parseHeader } from '../layers/tar/header.ts';
 import { parseRecords } from '../layers/tar/pax.ts';
@@ -7,8 +8,14 @@ import type { Extent, Storage } from './storage.ts';
 /** Header records (names, sizes) are small; anything above this is damage or malice. */
 const RECORD_LIMIT = 1024 * 1024;
 
+/** Links in a row: `docker save` makes one, from a layer to another that is the same. */
+const MOST_LINKS = 8;
+
 /** A file of the archive, or what else its entry is. */
-type Entry = { readonly position: number; readonly size: number } | { readonly kind: string };
+type Entry =
+  | { readonly position: number; readonly size: number }
+  | { readonly kind: string }
+  | { readonly target: string };
 
 /** What extended headers say of the entry that follows them. */
 interface Override {
@@ -36,7 +43,11 @@ export function archiveStorage(path: string, fd: number): Storage {
 }
 
 function openEntry(entries: Map<string, Entry>, fd: number, name: string): Extent | undefined {
-  const entry = entries.get(name);
+  let entry = entries.get(name);
+  for (let count = 0; entry !== undefined && 'target' in entry; count++) {
+    if (count === MOST_LINKS) throw new Error(`${name} is a link to a link and so on`);
+    entry = entries.get(entry.target);
+  }
   if (entry === undefined) return undefined;
   if ('kind' in entry) throw new Error(`${name} is ${entry.kind} in the archive, not a file`);
   return { fd, ...entry, owned: false };
@@ -64,7 +75,7 @@ function readIndex(fd: number): Map<string, Entry> {
     if ('xLK'.includes(header.type)) {
       override = { ...override, ...readOverride(fd, header.type, body, size) };
     } else if (header.type !== 'g') {
-      entries.set(canonical(name), describeEntry(header.type, body, size));
+      entries.set(canonical(name), describeEntry(header, canonical(name), body, size));
       override = {};
     }
     at = body + Math.ceil(size / BLOCK) * BLOCK;
@@ -83,10 +94,19 @@ function headerAt(block: Buffer, at: number): Header {
   }
 }
 
-function describeEntry(type: string, position: number, size: number): Entry {
+function describeEntry(
+  { type, linkName }: Header,
+  name: string,
+  position: number,
+  size: number,
+): Entry {
   if (type === '0' || type === '\0' || type === '7') return { position, size };
   if (type === '5') return { kind: 'a directory' };
-  if (type === '1' || type === '2') return { kind: 'a link' };
+  const target = linkName.toString();
+  if (type === '1') return { target: canonical(target) };
+  if (type === '2' && target.startsWith('/')) return { kind: 'a link' };
+  // Nothing leads out of the archive.
+  if (type === '2') return { target: posix.join('/', posix.dirname(name), target).slice(1) };
   return { kind: 'a special or sparse file' };
 }
 

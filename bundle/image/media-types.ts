@@ -3,12 +3,12 @@
  * documents and are taken as equals of the OCI ones (media-types.md: Compatibility Matrix).
  */
 
-const INDEXES = [
+export const INDEX_TYPES = [
   'application/vnd.oci.image.index.v1+json',
   'application/vnd.docker.distribution.manifest.list.v2+json',
 ];
 
-const MANIFESTS = [
+export const MANIFEST_TYPES = [
   'application/vnd.oci.image.manifest.v1+json',
   'application/vnd.docker.distribution.manifest.v2+json',
 ];
@@ -18,14 +18,14 @@ const CONFIGS = [
   'application/vnd.docker.container.image.v1+json',
 ];
 
-export const isIndexType = (mediaType: string): boolean => INDEXES.includes(mediaType);
-export const isManifestType = (mediaType: string): boolean => MANIFESTS.includes(mediaType);
+export const isIndexType = (mediaType: string): boolean => INDEX_TYPES.includes(mediaType);
+export const isManifestType = (mediaType: string): boolean => MANIFEST_TYPES.includes(mediaType);
 export const isConfigType = (mediaType: string): boolean => CONFIGS.includes(mediaType);
 
 /** Those that are written. */
 export const OCI = {
-  index: INDEXES[0] as string,
-  manifest: MANIFESTS[0] as string,
+  index: INDEX_TYPES[0] as string,
+  manifest: MANIFEST_TYPES[0] as string,
   config: CONFIGS[0] as string,
 } as const;
 

@@ -45,9 +45,8 @@ export async function resolveImage(source: ImageSource, platform?: Platform): Pr
 
 /** Like `resolveImage`, for an image that is only looked at: it need not be one for Linux. */
 export async function findImage(source: ImageSource, platform?: Platform): Promise<Image> {
-  const found = source.root;
-  const chosen = 'manifests' in found || isIndexType(found.mediaType);
-  const descriptor = chosen ? await choose(source, found, platform ?? hostPlatform()) : found;
+  const descriptor = await chooseManifest(source, platform);
+  const chosen = descriptor !== source.root;
   if (!isManifestType(descriptor.mediaType))
     throw new Error(
       `${source.name}: ${descriptor.digest} is no image: its media type is ${descriptor.mediaType}`,
@@ -60,6 +59,20 @@ export async function findImage(source: ImageSource, platform?: Platform): Promi
       `${source.name} has no image for ${formatPlatform(platform)}, only for ${formatPlatform(config)}`,
     );
   return { descriptor, manifest, config };
+}
+
+/**
+ * The manifest that a reference means: what it leads to, or what an index there has for a platform.
+ *
+ * @throws Error in one line when the index has none
+ */
+export async function chooseManifest(
+  source: ImageSource,
+  platform: Platform = hostPlatform(),
+): Promise<Descriptor> {
+  const { root } = source;
+  const isIndex = 'manifests' in root || isIndexType(root.mediaType);
+  return isIndex ? choose(source, root, platform) : root;
 }
 
 /** Picks the image of an index that suits best; of equals the first (image-index.md). */

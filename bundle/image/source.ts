@@ -42,11 +42,13 @@ export interface ImageSource extends BlobSource {
 export interface ImageDestination {
   /** How errors call it: as the user named it. */
   readonly name: string;
+  /** Whether it takes one content after the other, in an order that tells in what it makes. */
+  readonly sequential?: boolean;
   /** Whether it has this content already, so that nobody need send it. */
   has(descriptor: Descriptor): Promise<boolean>;
   /**
    * What an earlier `write` of this content got before it was interrupted; absent in destinations
-   * where nothing outlives that. The caller releases it before `write`, which continues it.
+   * where nothing outlives that. It is held until `write`, which continues it, has ended.
    */
   partial?(descriptor: Descriptor): Promise<Content | undefined>;
   /**

@@ -65,7 +65,11 @@ export function replaceFile(path: string, temporary: string, text: string): void
 
 /** Writes all of a text: a disk that becomes full takes a part of it first. */
 export function writeWhole(fd: number, text: string): void {
-  const bytes = Buffer.from(text);
+  writeWholeBytes(fd, Buffer.from(text));
+}
+
+/** Writes all of it, as `writeWhole` does. */
+export function writeWholeBytes(fd: number, bytes: Uint8Array): void {
   for (let written = 0; written < bytes.length; )
     written += writeSync(fd, bytes, written, bytes.length - written);
 }

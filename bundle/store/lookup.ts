@@ -15,6 +15,9 @@ export interface Found {
   readonly byName: boolean;
 }
 
+/** There is no image of a name: another place may have one. */
+export class NoSuchImage extends Error {}
+
 /** A short ID must have so many digits: fewer are rather a typing error. */
 const FEWEST_DIGITS = 3;
 
@@ -44,7 +47,7 @@ export async function find(
   const named = withName(text, references);
   const found = named.length > 0 ? named : await withDigest(text, references, blobs);
   const [first] = found;
-  if (first === undefined) throw new Error(missing(text, references, blobs.name));
+  if (first === undefined) throw new NoSuchImage(missing(text, references, blobs.name));
   const others = found.filter(({ descriptor }) => descriptor.digest !== first.descriptor.digest);
   if (others.length === 0) return first;
   const candidates = found.map(({ entry, descriptor }) => entry.name ?? descriptor.digest);

@@ -1,0 +1,17 @@
+import { pull } from '../../pull.ts';
+import type { Input } from '../command.ts';
+import { locationOptions, platformsOf } from './options.ts';
+import { reportCopy } from './report.ts';
+
+/** Fetches an image into the store. @returns the exit status */
+export async function run(input: Input): Promise<number> {
+  const platforms = platformsOf(input);
+  return reportCopy(input, 'the next pull goes on from here', (observer, signal) =>
+    pull(input.text('image') ?? '', {
+      ...locationOptions(input, signal),
+      platforms,
+      observer,
+      signal,
+    }),
+  );
+}

@@ -1,0 +1,88 @@
+import type { Descriptor, Index, Manifest } from '../../schemas/image.ts';
+import { formatName, type ImageName } from '../image/name.ts';
+import type { ImageDestination } from '../image/source.ts';
+import { hasBlob } from './blobs.ts';
+import { RegistryClient, type RegistryOptions } from './client.ts';
+import { endpointOf } from './endpoint.ts';
+import { RegistryError } from './error.ts';
+import { fetchManifest, hasManifest, putManifest } from './manifests.ts';
+import { addReferrer } from './referrers.ts';
+import { isDocument } from './source.ts';
+import { uploadBlob } from './uploads.ts';
+
+export interface RegistryDestinationOptions extends RegistryOptions {
+  /** A repository of the same registry that may have the blobs, so that they need not be sent. */
+  readonly mountFrom?: string | undefined;
+}
+
+/** Layers that only their maker may hand out (image-spec, layer.md: Non-Distributable Layers). */
+const NOT_OURS = /\.(?:nondistributable|foreign)\./;
+
+/**
+ * Writes an image to a registry; never to its mirrors.
+ *
+ * @param name where to: its tag, and its digest if it has one, which the image must have then
+ */
+export async function registryDestination(
+  name: ImageName,
+  options: RegistryDestinationOptions = {},
+): Promise<ImageDestination> {
+  const endpoint = endpointOf(name, options.insecure ?? false);
+  const client = new RegistryClient(endpoint, options);
+  const documents = new Map<string, Buffer>();
+  return {
+    name: formatName(name),
+    async has(descriptor) {
+      if (isDocument(descriptor)) return hasManifest(client, descriptor.digest);
+      return NOT_OURS.test(descriptor.mediaType) || hasBlob(client, descriptor);
+    },
+    async write(descriptor, content) {
+      if (!isDocument(descriptor)) {
+        await uploadBlob(client, descriptor, content, options.mountFrom);
+        return;
+      }
+      const bytes = await whole(content);
+      documents.set(descriptor.digest, bytes);
+      await putDocument(client, descriptor.digest, descriptor, bytes);
+    },
+    async finish(root) {
+      if (name.digest !== undefined && name.digest !== root.digest)
+        throw new RegistryError(
+          `${formatName(name)}: the image is another one: its digest is ${root.digest}`,
+        );
+      if (name.tag === undefined) return;
+      const bytes = documents.get(root.digest) ?? (await fetchManifest(client, root.digest)).bytes;
+      await putManifest(client, name.tag, { mediaType: root.mediaType, bytes });
+    },
+    async close() {
+      client.close();
+    },
+  };
+}
+
+async function putDocument(
+  client: RegistryClient,
+  reference: string,
+  { mediaType, digest, size }: Descriptor,
+  bytes: Buffer,
+): Promise<void> {
+  const known = await putManifest(client, reference, { mediaType, bytes });
+  const { subject, artifactType, annotations, ...rest } = JSON.parse(bytes.toString()) as
+    | Manifest
+    | Index;
+  if (subject === undefined || known) return;
+  const type = artifactType ?? ('config' in rest ? rest.config.mediaType : undefined);
+  await addReferrer(client, subject.digest, {
+    mediaType,
+    digest,
+    size,
+    ...(type === undefined ? {} : { artifactType: type }),
+    ...(annotations === undefined ? {} : { annotations }),
+  });
+}
+
+async function whole(content: AsyncIterable<Uint8Array>): Promise<Buffer> {
+  const chunks: Uint8Array[] = [];
+  for await (const chunk of content) chunks.push(chunk);
+  return Buffer.concat(chunks);
+}

@@ -1,0 +1,58 @@
+import type { RegistryClient } from './client.ts';
+import { hasStatus, RegistryError } from './error.ts';
+import { readText } from './http.ts';
+
+/** Pages of a list: a registry that gives more leads in a circle, or never ends. */
+const MOST_PAGES = 10_000;
+
+/**
+ * The tags of a repository, as the registry orders them (distribution-spec, Listing tags).
+ *
+ * @throws RegistryError in one line, also for a repository that does not exist
+ */
+export async function listTags(client: RegistryClient): Promise<string[]> {
+  const { registry, repository } = client.endpoint;
+  const tags: string[] = [];
+  try {
+    for await (const page of pages(client, client.path('tags/list?n=1000'))) {
+      const { tags: found } = page as { tags?: unknown };
+      // Go writes null for an empty list.
+      if (Array.isArray(found)) tags.push(...found.map(String));
+    }
+  } catch (error) {
+    if (!hasStatus(error, 404)) throw error;
+    throw new RegistryError(`${registry} has no repository ${repository}: ${error.message}`, {
+      status: 404,
+      cause: error,
+    });
+  }
+  return tags;
+}
+
+/** The JSON documents of a list: `Link` with rel="next" leads from one to the next (RFC 8288). */
+export async function* pages(client: RegistryClient, first: string): AsyncGenerator<object> {
+  let path: string | URL | undefined = first;
+  for (let count = 0; path !== undefined; count++) {
+    if (count === MOST_PAGES)
+      throw new RegistryError(`${client.endpoint.registry}: ${first} has no end`);
+    const response = await client.request({
+      method: 'GET',
+      path,
+      scopes: [client.scope('pull')],
+      expect: [200],
+    });
+    const { link } = response.headers;
+    const next = /<([^>]*)>[^,]*;\s*rel="?next"?/i.exec([link ?? []].flat().join(', '))?.[1];
+    path = next === undefined ? undefined : new URL(next, response.url.href);
+    const text = await readText(response);
+    let page: unknown;
+    try {
+      page = JSON.parse(text);
+    } catch {
+      // Said below.
+    }
+    if (typeof page !== 'object' || page === null)
+      throw new RegistryError(`${response.url.host}: ${response.url.pathname} is no JSON object`);
+    yield page;
+  }
+}

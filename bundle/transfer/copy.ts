@@ -1,0 +1,151 @@
+import type { Descriptor, Platform } from '../../schemas/image.ts';
+import { readBlob } from '../image/read-blob.ts';
+import { chooseManifest, findImage } from '../image/resolve.ts';
+import type { ImageDestination, ImageSource } from '../image/source.ts';
+import type { Document } from './document.ts';
+import { type BlobCopy, takeInventory } from './inventory.ts';
+
+/** Blobs under way at once: more than one, for each waits for the other side from time to time. */
+const PARALLEL = 4;
+
+/** Hears what happens to the blobs of an image. */
+export interface CopyObserver {
+  /** All that there is to do, before anything is done. */
+  begin(blobs: readonly CopiedBlob[]): void;
+  /** So much of it has been read by now; once more with all of it at the end. @param bytes from its start */
+  progress(blob: CopiedBlob, bytes: number): void;
+  /** @param how whether it was there already */
+  done(blob: CopiedBlob, how: 'copied' | 'present'): void;
+}
+
+/** A configuration or a layer. */
+export interface CopiedBlob {
+  readonly digest: string;
+  /** Bytes. */
+  readonly size: number;
+  /** For people: `layer 2 of 5`. */
+  readonly what: string;
+}
+
+export interface CopyOptions {
+  /** Which images of an index are copied: all, or one; this machine's unless told. */
+  readonly platforms?: 'all' | Platform | undefined;
+  /** `oci` converts Docker's formats, which changes digests; else all stays as it is. */
+  readonly format?: 'oci' | undefined;
+  readonly observer?: CopyObserver;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface CopyResult {
+  /** What the destination has now. */
+  readonly descriptor: Descriptor;
+  /** The digest of the same in the source: another one where it was converted. */
+  readonly original: string;
+  readonly blobs: readonly CopiedBlob[];
+}
+
+/**
+ * Copies an image from anywhere to anywhere: blobs first, several at once, then manifests, each
+ * after what it lists, and its name last. Every byte is verified on its way.
+ *
+ * @throws Error in one line; the destination has no new image then
+ */
+export async function copyImage(
+  source: ImageSource,
+  destination: ImageDestination,
+  options: CopyOptions = {},
+): Promise<CopyResult> {
+  const root = await chooseRoot(source, options.platforms);
+  const { documents, blobs } = await takeInventory(source, root, options.format === 'oci');
+  const copies = blobs.map((blob) => ({ ...blob, digest: blob.to.digest, size: blob.to.size }));
+  options.observer?.begin(copies);
+  await inParallel(copies, destination.sequential ? 1 : PARALLEL, (blob) =>
+    copyBlob(source, destination, blob, options),
+  );
+  for (const document of documents) {
+    options.signal?.throwIfAborted();
+    await copyDocument(destination, document);
+  }
+  const { descriptor } = documents.at(-1) as Document;
+  await destination.finish(descriptor);
+  const original = 'digest' in root ? root.digest : descriptor.digest;
+  return { descriptor, original, blobs: copies };
+}
+
+async function chooseRoot(
+  source: ImageSource,
+  platforms: CopyOptions['platforms'],
+): Promise<ImageSource['root']> {
+  if (platforms === 'all') return source.root;
+  const chosen = await chooseManifest(source, platforms);
+  // A single image is copied as it is, unless somebody said for what it should be.
+  if (platforms !== undefined && chosen === source.root) await findImage(source, platforms);
+  return chosen;
+}
+
+async function copyBlob(
+  source: ImageSource,
+  destination: ImageDestination,
+  blob: BlobCopy & CopiedBlob,
+  { observer, signal }: CopyOptions,
+): Promise<void> {
+  signal?.throwIfAborted();
+  const { from, to, what, size } = blob;
+  if (await destination.has(to)) {
+    observer?.done(blob, 'present');
+    return;
+  }
+  const kept = await destination.partial?.(to);
+  try {
+    const start = kept?.size ?? 0;
+    const content = {
+      async *[Symbol.asyncIterator]() {
+        let bytes = start;
+        for await (const chunk of readBlob(source, from, what, kept)) {
+          signal?.throwIfAborted();
+          bytes += chunk.byteLength;
+          observer?.progress(blob, bytes);
+          yield chunk;
+        }
+      },
+    };
+    await destination.write(to, content, start);
+  } finally {
+    kept?.release();
+  }
+  observer?.progress(blob, size);
+  observer?.done(blob, 'copied');
+}
+
+async function copyDocument(
+  destination: ImageDestination,
+  { descriptor, bytes }: Document,
+): Promise<void> {
+  if (await destination.has(descriptor)) return;
+  const content = {
+    async *[Symbol.asyncIterator]() {
+      yield bytes;
+    },
+  };
+  await destination.write(descriptor, content);
+}
+
+/** Works on several at once; when one fails, no other is begun. */
+async function inParallel<T>(
+  items: readonly T[],
+  width: number,
+  work: (item: T) => Promise<void>,
+): Promise<void> {
+  const waiting = [...items];
+  const worker = async () => {
+    for (let item = waiting.shift(); item !== undefined; item = waiting.shift()) {
+      try {
+        await work(item);
+      } catch (error) {
+        waiting.length = 0;
+        throw error;
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: width }, worker));
+}

@@ -1,0 +1,29 @@
+import type { Descriptor, Index } from '../../schemas/image.ts';
+
+export const REF_NAME = 'org.opencontainers.image.ref.name';
+
+/** A layout's index with one more image; another image that had its tag is listed no more. */
+export function withImage(index: Index, root: Descriptor, tag: string): Index {
+  const others = index.manifests.filter(({ annotations }) => annotations?.[REF_NAME] !== tag);
+  return { ...index, manifests: [...others, entryOf(root, { [REF_NAME]: tag })] };
+}
+
+/** An index of one image. */
+export function indexOf(root: Descriptor, annotations: Readonly<Record<string, string>>): Index {
+  return { schemaVersion: 2, manifests: [entryOf(root, annotations)] };
+}
+
+/** What other places said of it, such as its name there, stays behind. */
+function entryOf(
+  { mediaType, digest, size, platform, artifactType }: Descriptor,
+  annotations: Readonly<Record<string, string>>,
+): Descriptor {
+  return {
+    mediaType,
+    digest,
+    size,
+    ...(artifactType === undefined ? {} : { artifactType }),
+    ...(platform === undefined ? {} : { platform }),
+    annotations,
+  };
+}

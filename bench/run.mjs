@@ -2,31 +2,15 @@
  * npm run bench [ROUNDS] (after a build, as root): how long `run` of /bin/true takes with scow and
  * with the peers that are installed, in turn, so that all see the same machine. An idle machine
  * gives numbers worth reading.
- *
- * One container of scow's sleeps meanwhile. It keeps a device program attached somewhere, as a host
- * with systemd has it anyway: when the first is attached and the last goes, the kernel patches
- * its own code, which takes up to 50 ms and would be counted as scow's.
  */
 import { spawnSync } from 'node:child_process';
-import {
-  copyFileSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { cpus, release, tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { join } from 'node:path';
+import { installedRuntimes, makeBundle, startSleeper } from './bundle.mjs';
 
 const ROUNDS = Number(process.argv[2] ?? 60);
 const WARM_UP = 3;
-
-const root = dirname(dirname(fileURLToPath(import.meta.url)));
-const scow = join(root, 'build/scow');
-const runtimes = { runc: 'runc', crun: 'crun', scow };
 
 /** Where a machine with hybrid cgroups has v2. crun looks for it at /sys/fs/cgroup alone. */
 const UNIFIED = '/sys/fs/cgroup/unified';
@@ -38,22 +22,6 @@ function runAgainOnPureV2() {
   return spawnSync('unshare', ['--mount', '--propagation', 'private', ...again], {
     stdio: 'inherit',
   }).status;
-}
-
-/** A bundle of busybox, with a configuration that the oldest peer takes. */
-function makeBundle(folder, args, change) {
-  mkdirSync(join(folder, 'rootfs/bin'), { recursive: true });
-  for (const name of ['dev', 'proc', 'sys']) mkdirSync(join(folder, 'rootfs', name));
-  copyFileSync('/bin/busybox', join(folder, 'rootfs/bin/busybox'));
-  const { stderr, status } = spawnSync(scow, ['spec'], { cwd: folder, encoding: 'utf8' });
-  if (status !== 0) throw new Error(`scow spec: ${stderr}`);
-  const file = join(folder, 'config.json');
-  const config = JSON.parse(readFileSync(file, 'utf8'));
-  config.process.terminal = false;
-  config.process.args = ['/bin/busybox', ...args];
-  change(config);
-  writeFileSync(file, JSON.stringify(config));
-  return folder;
 }
 
 /** crun can't load device rules where it lacks CAP_SYS_RESOURCE: it alone gets none. */
@@ -80,9 +48,7 @@ function summary(times) {
 }
 
 function measure(bundles) {
-  const installed = Object.entries(runtimes).filter(
-    ([name, command]) => name === 'scow' || spawnSync(command, ['--version']).status === 0,
-  );
+  const installed = installedRuntimes();
   const times = Object.fromEntries(installed.map(([name]) => [name, []]));
   for (let round = -WARM_UP; round < ROUNDS; round++) {
     for (const [name, command] of installed) {
@@ -100,20 +66,18 @@ function measure(bundles) {
 
 if (existsSync(UNIFIED)) process.exit(runAgainOnPureV2() ?? 1);
 const folder = mkdtempSync(join(tmpdir(), 'scow-bench-'));
-const keeper = `scow-bench-keeper-${process.pid}`;
+let endSleeper;
 try {
   const bundles = {
     full: makeBundle(join(folder, 'full'), ['true'], () => {}),
     crun: makeBundle(join(folder, 'plain'), ['true'], withoutResources),
   };
-  const sleeper = makeBundle(join(folder, 'sleeper'), ['sleep', '3600'], () => {});
-  // Its streams stay open as long as it sleeps: none of them may be ours to wait for.
-  spawnSync(scow, ['run', '--detach', '--bundle', sleeper, keeper], { stdio: 'ignore' });
+  endSleeper = startSleeper(join(folder, 'sleeper'));
   console.log(`Linux ${release()}, ${cpus().length} × ${cpus()[0].model}`);
   console.log(`run of /bin/true, ${ROUNDS} times each, milliseconds`);
   console.log('           least  median    mean  of runc’s');
   measure(bundles);
 } finally {
-  spawnSync(scow, ['delete', '--force', keeper]);
+  endSleeper?.();
   rmSync(folder, { recursive: true });
 }

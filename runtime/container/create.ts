@@ -6,6 +6,7 @@ import { compile } from '../init/compile.ts';
 import { planContainer } from '../plan/container.ts';
 import type { Facts, PlanOptions, SeccompFilter } from '../plan/facts.ts';
 import { descriptorNumbers, type Plan } from '../plan/plan.ts';
+import { explainBirth } from './birth.ts';
 import { warnOfAmbient } from './capabilities.ts';
 import {
   type CgroupManager,
@@ -25,6 +26,7 @@ import { checkIntelRdt, findResctrl, joinGroups, makeGroups, removeGroups } from
 import { kernelMounts } from './kernel-mounts.ts';
 import { checkLabels } from './labels.ts';
 import { debug } from './log.ts';
+import { explainMemory } from './out-of-memory.ts';
 import { removePidFile, writePidFile } from './pid-file.ts';
 import { thisProcess } from './process.ts';
 import { sendListener } from './seccomp/receiver.ts';
@@ -119,6 +121,7 @@ export async function create(options: CreateOptions, foreground: boolean): Promi
   const prepared = prepare(options, foreground, place, offer);
   const lock = store.create(id);
   const undo: (() => void)[] = [() => lock.release(), () => store.remove(id)];
+  let made: Cgroup | undefined;
   try {
     let state = firstState(options, prepared);
     const hooks = state.hooks === undefined ? undefined : await createHooks(state, undo);
@@ -126,7 +129,7 @@ export async function create(options: CreateOptions, foreground: boolean): Promi
     store.keepConfig(id, options.configText);
     makeInitFiles(store.directory(id));
     offer?.makeNotifyDirectory(store.directory(id));
-    const made = place?.scope === undefined ? makeCgroup(config, place, undo) : undefined;
+    made = place?.scope === undefined ? makeCgroup(config, place, undo) : undefined;
     const update = (change: Partial<ContainerState>) => {
       state = { ...state, ...change };
       store.write(state);
@@ -156,8 +159,10 @@ export async function create(options: CreateOptions, foreground: boolean): Promi
     debug(`container ${id}: init ${state.pid} waits for its start`);
     return { state, pidfd: init.pidfd, master };
   } catch (error) {
+    const cause = explainBirth(error as Error, made);
+    const told = explainMemory(cause, 'create the container', place?.scope ?? made, config);
     for (const step of undo.toReversed()) attempt(step);
-    throw error;
+    throw told;
   }
 }
 
@@ -240,34 +245,20 @@ function bear(
   };
   const { scope } = place ?? {};
   if (place !== undefined && scope !== undefined)
-    try {
-      return live(plan, undefined, (pid) => {
-        cgroup = makeScope(config, place, scope, pid, undo);
-        update({ cgroup: cgroup.path, unit: scope.id });
-      });
-    } catch (error) {
-      throw scope.ranOutOfMemory() ? outOfMemory(error as Error) : error;
-    }
+    return live(plan, undefined, (pid) => {
+      cgroup = makeScope(config, place, scope, pid, undo);
+      update({ cgroup: cgroup.path, unit: scope.id });
+    });
   if (cgroup === undefined) update({ cgroup: null });
   try {
     return live(plan, cgroup);
   } catch (error) {
-    if (cgroup?.ranOutOfMemory()) throw outOfMemory(error as Error);
-    if (!(error instanceof KilledAtBirth) || cgroup === undefined) throw error;
+    if (!(error instanceof KilledAtBirth) || !cgroup || cgroup.ranOutOfMemory()) throw error;
     debug(`init was killed in its new cgroup: moving it there instead`);
     attempt(undo.pop() as () => void);
     const waiting = planContainer(config, facts, { ...planOptions, awaitCgroup: true });
     return live(waiting, undefined, (pid) => cgroup?.addProcess(pid));
   }
-}
-
-/** What init was doing stays in the message; what asked for that is not to blame. */
-function outOfMemory(cause: Error): Error {
-  const what = cause.message.replace(/ {2}\[\/[^\]]*\]$/, '');
-  return new Error(
-    `the memory limit is too small to create the container: ${what}  [/linux/resources/memory/limit]`,
-    { cause },
-  );
 }
 
 function firstState(

@@ -1,5 +1,6 @@
 import { closeSync } from 'node:fs';
 import type { Process, RuntimeConfig } from '../../schemas/runtime-config.ts';
+import { Cgroup } from '../cgroups/cgroup.ts';
 import { compile } from '../init/compile.ts';
 import { CONTAINER_ROOT } from '../plan/enter.ts';
 import { type ExecFacts, planExec } from '../plan/exec.ts';
@@ -7,13 +8,14 @@ import { descriptorNumbers, type Plan } from '../plan/plan.ts';
 import { withGrantable } from './capabilities.ts';
 import { type Attach, type Placement, startInCgroup } from './exec-cgroup.ts';
 import { type ProcessRequest, processOf } from './exec-process.ts';
-import { describeExecFailure } from './failure.ts';
+import { execFailure } from './failure.ts';
 import { standInFor } from './foreground.ts';
 import { JoiningFiles } from './init-files.ts';
 import { InitProcess } from './init-process.ts';
 import { joinGroups } from './intel-rdt.ts';
 import { namespacesApart, openRootOf } from './join.ts';
 import { checkLabels } from './labels.ts';
+import { explainMemory } from './out-of-memory.ts';
 import { removePidFile, writePidFile } from './pid-file.ts';
 import { isAlive, withPidfd } from './process.ts';
 import { readProcessFacts } from './process-facts.ts';
@@ -145,7 +147,9 @@ function join(subject: Subject, facts: ExecFacts, container: number): Joined {
   try {
     return startInCgroup(state, cgroup, attach, (place) => start(plan, subject, place, container));
   } catch (error) {
-    throw isAlive(initOf(state)) ? error : stopped(error as Error);
+    const cgroupOf = state.cgroup === null ? undefined : Cgroup.at(state.cgroup);
+    const told = explainMemory(error as Error, 'start a process', cgroupOf, config);
+    throw isAlive(initOf(state)) ? told : stopped(told);
   }
 }
 
@@ -234,5 +238,5 @@ function checkExecuted({ files, config, undo }: Joined): void {
   const errno = files.progress()?.errno ?? 0;
   if (errno === 0) return;
   undo();
-  throw new Error(describeExecFailure(config.process.args?.[0] ?? '', errno));
+  throw execFailure(config.process.args?.[0] ?? '', errno);
 }

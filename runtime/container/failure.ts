@@ -5,6 +5,17 @@ import type { Step } from '../plan/step.ts';
 import { hintFor } from './hints.ts';
 import { signalName } from './signals.ts';
 
+/** Init, or a process that was to join a container, failed at a step or was ended. */
+export class InitFailure extends Error {
+  /** The name of the step's errno, or of the signal that killed it. */
+  readonly code: string;
+
+  constructor(message: string, code: string) {
+    super(message);
+    this.code = code;
+  }
+}
+
 /** What a step of init was about, and what became of it, in one line. */
 export function describeFailure(step: Step, errno: number, config: Partial<RuntimeConfig>): string {
   if (step.pointer === '/process/args/0') return programMissing(errno, config);
@@ -50,10 +61,13 @@ const EXEC_HINTS: Readonly<Record<string, string>> = {
  *
  * @param program `process.args[0]`
  */
-export function describeExecFailure(program: string, errno: number): string {
-  const hint = EXEC_HINTS[errnoName(errno)];
-  const why = explainErrno(errno);
-  return `cannot execute ${JSON.stringify(program)}: ${why}${hint === undefined ? '' : `: ${hint}`}  [/process/args/0]`;
+export function execFailure(program: string, errno: number): InitFailure {
+  const code = errnoName(errno);
+  const hint = EXEC_HINTS[code] === undefined ? '' : `: ${EXEC_HINTS[code]}`;
+  return new InitFailure(
+    `cannot execute ${JSON.stringify(program)}: ${explainErrno(errno)}${hint}  [/process/args/0]`,
+    code,
+  );
 }
 
 /** What init was doing when it ended without a word. @param status as wait(2) has it */

@@ -4,15 +4,16 @@ import type { Cgroup } from '../cgroups/cgroup.ts';
 import { Conversation, type InitMessage } from '../init/conversation.ts';
 import { launch } from '../init/launch.ts';
 import { O, POLL, SIG } from '../linux/constants.ts';
-import { explainErrno } from '../linux/errno.ts';
+import { errnoName, explainErrno } from '../linux/errno.ts';
 import { waitFor } from '../linux/poll.ts';
 import { reason } from '../linux/reason.ts';
 import { socketPair } from '../linux/socket.ts';
 import { syscall, trySyscall } from '../linux/syscall.ts';
 import type { DescriptorRequest, Plan } from '../plan/plan.ts';
 import { HOME, needsHome } from '../plan/program.ts';
+import type { Step } from '../plan/step.ts';
 import { copyUp } from './copy-up.ts';
-import { describeDeath, describeFailure } from './failure.ts';
+import { describeDeath, describeFailure, InitFailure } from './failure.ts';
 import type { CreateHooks } from './hooks/create.ts';
 import { checkIdMaps, writeIdMaps } from './id-maps.ts';
 import type { InitFiles } from './init-files.ts';
@@ -21,6 +22,7 @@ import { mapMount, openMountSource } from './mount-source.ts';
 import { moveNetDevices } from './net-devices.ts';
 import { isAsleep, type ProcessId, pidfdOfChild, startTimeOf } from './process.ts';
 import { resetAffinity, setScheduling } from './scheduling.ts';
+import { signalName } from './signals.ts';
 import { writeTimeOffsets } from './time-offsets.ts';
 import { homeOf } from './user-database.ts';
 
@@ -30,7 +32,7 @@ const LOOK = 1;
 type Report = InitMessage & { kind: 'report' };
 
 /** Init was killed before its first step, and not by an error of its own. */
-export class KilledAtBirth extends Error {}
+export class KilledAtBirth extends InitFailure {}
 
 /** What the talk with init needs of the container. */
 export interface Subject {
@@ -138,8 +140,7 @@ export class InitProcess {
     if (!hooks && !this.#conversation.has('fork')) setScheduling(program, this.#pid);
     for (;;) {
       const message = this.#conversation.next();
-      if (message.kind === 'failure')
-        throw new Error(describeFailure(message.step, message.errno, subject.config));
+      if (message.kind === 'failure') throw failureOf(message.step, message.errno, subject.config);
       if (message.kind === 'end') throw this.#death(subject.config);
       if (message.step.kind === 'fork') {
         this.#follow(message.value);
@@ -210,7 +211,7 @@ export class InitProcess {
     }
     const message = this.#conversation.next();
     if (message.kind !== 'failure') throw this.#death(config);
-    throw new Error(describeFailure(message.step, message.errno, config));
+    throw failureOf(message.step, message.errno, config);
   }
 
   /** Takes a copy of one of init's descriptors. */
@@ -306,13 +307,17 @@ export class InitProcess {
     const status = this.#reap();
     const step = at === undefined ? undefined : this.#conversation.step(at);
     // A seccomp filter may have kept it from saying so.
-    if (step !== undefined && progress?.errno)
-      return new Error(describeFailure(step, progress.errno, config));
+    if (step !== undefined && progress?.errno) return failureOf(step, progress.errno, config);
     const text = describeDeath(step, status);
-    return at === undefined && (status & 0x7f) === SIG.KILL
-      ? new KilledAtBirth(text)
-      : new Error(text);
+    const signal = status & 0x7f;
+    return at === undefined && signal === SIG.KILL
+      ? new KilledAtBirth(text, signalName(signal))
+      : new InitFailure(text, signalName(signal));
   }
+}
+
+function failureOf(step: Step, errno: number, config: RuntimeConfig): InitFailure {
+  return new InitFailure(describeFailure(step, errno, config), errnoName(errno));
 }
 
 const NO_PROCESS = { user: { uid: 0, gid: 0 }, cwd: '/' } as const;

@@ -2,6 +2,7 @@ import { closeSync, readFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import { POLL, SIG } from '../linux/constants.ts';
 import { waitFor } from '../linux/poll.ts';
+import { codeOf } from '../linux/reason.ts';
 import { SyscallError, trySyscall } from '../linux/syscall.ts';
 
 const { EINVAL, ESRCH } = constants.errno;
@@ -28,6 +29,16 @@ export function startTimeOf(pid: number): string | undefined {
 /** Whether a process waits in the kernel for something to happen: its state is S in proc(5). */
 export function isAsleep(pid: number): boolean {
   return statOf(pid)?.[0] === 'S';
+}
+
+/** The name of a process or a zombie, as `comm` in proc(5) has it; undefined when it is gone. */
+export function nameOf(pid: number): string | undefined {
+  try {
+    return readFileSync(`/proc/${pid}/comm`, 'utf8').trimEnd();
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT' || codeOf(error) === 'ESRCH') return undefined;
+    throw error;
+  }
 }
 
 /** The fields of /proc/PID/stat from the state (number 3) on; undefined without such a process. */

@@ -1,13 +1,16 @@
 import { closeSync, openSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
+import { Cgroup } from '../cgroups/cgroup.ts';
 import { O, TIO } from '../linux/constants.ts';
-import { waitFor } from '../linux/poll.ts';
+import { poll, waitFor } from '../linux/poll.ts';
 import { syscall } from '../linux/syscall.ts';
-import { GO } from '../plan/program.ts';
-import { describeExecFailure } from './failure.ts';
+import { GO, INIT_NAME } from '../plan/program.ts';
+import { execFailure, InitFailure } from './failure.ts';
 import { debug } from './log.ts';
 import type { NotifySocket } from './notify/socket.ts';
-import { type ContainerState, FIFO, readProgress, statusOf } from './state.ts';
+import { explainMemory } from './out-of-memory.ts';
+import { isAlive, nameOf, type ProcessId } from './process.ts';
+import { type ContainerState, FIFO, initOf, readProgress, statusOf } from './state.ts';
 import type { ContainerStore } from './store.ts';
 
 /**
@@ -36,7 +39,7 @@ async function startUnderLock(store: ContainerStore, id: string): Promise<Contai
   try {
     state = createdState(store, id);
     await runStartContainerHooks(store, state);
-    releaseInit(state, store.directory(id));
+    release(store, state);
   } finally {
     lock.release();
   }
@@ -50,7 +53,7 @@ export async function startCreated(store: ContainerStore, state: ContainerState)
     await startUnderLock(store, state.id);
     return;
   }
-  releaseInit(state, store.directory(state.id));
+  release(store, state);
   await runPoststartHooks(store, state);
 }
 
@@ -93,13 +96,25 @@ function createdState(store: ContainerStore, id: string): ContainerState {
   return state;
 }
 
+/** @throws Error in one line when the program could not be executed */
+function release(store: ContainerStore, state: ContainerState): void {
+  try {
+    releaseInit(state, store.directory(state.id));
+  } catch (error) {
+    const cgroup = state.cgroup === null ? undefined : Cgroup.at(state.cgroup);
+    const doing = `execute ${JSON.stringify(state.program)}`;
+    throw explainMemory(error as Error, doing, cgroup, store.readConfig(state.id));
+  }
+}
+
 /**
  * Lets a waiting init go on, and waits until it has executed the user's program.
  *
  * @param directory the container's state directory
- * @throws Error in one line when the program could not be executed
+ * @throws InitFailure when the program could not be executed
  */
-function releaseInit({ id, program }: ContainerState, directory: string): void {
+function releaseInit(state: ContainerState, directory: string): void {
+  const { id, program } = state;
   let fifo: number;
   try {
     fifo = openSync(join(directory, FIFO), O.WRONLY | O.NONBLOCK | O.CLOEXEC);
@@ -112,16 +127,28 @@ function releaseInit({ id, program }: ContainerState, directory: string): void {
     debug(`container ${id}: init was told to go on`);
     // The exec closes init's end, and so does its death: no reader is left, which is POLLERR.
     waitFor(fifo, 0, Infinity);
-    if (bytesLeftIn(fifo) > 0)
-      throw new Error(
+    if (bytesLeftIn(fifo) > 0 || diedAsInit(initOf(state)))
+      throw new InitFailure(
         `cannot start container ${JSON.stringify(id)}: its init was killed before it executed ${JSON.stringify(program)}`,
+        'SIGKILL',
       );
   } finally {
     closeSync(fifo);
   }
   const progress = readProgress(directory);
-  if (progress !== undefined && progress.errno !== 0)
-    throw new Error(describeExecFailure(program, progress.errno));
+  if (progress !== undefined && progress.errno !== 0) throw execFailure(program, progress.errno);
+}
+
+/**
+ * Whether a process that closed its end of the FIFO did so by ending, and not by an exec, which
+ * gives it the program's name a moment later. Of one that was waited for already nothing is known.
+ */
+function diedAsInit(init: ProcessId): boolean {
+  while (nameOf(init.pid) === INIT_NAME) {
+    if (!isAlive(init)) return true;
+    poll([], 1);
+  }
+  return false;
 }
 
 /** What nobody read: also the writing end of a pipe tells, pipe(7). */

@@ -26,6 +26,8 @@ const JOIN_ORDER: readonly NamespaceType[] = [
   'mount',
 ];
 
+const BIRTHPLACES: readonly NamespaceType[] = ['pid', 'mount', 'ipc', 'uts', 'network'];
+
 /** A namespace of config.json, with its JSON pointer. */
 interface Pointed {
   readonly namespace: Namespace;
@@ -61,10 +63,17 @@ export class Namespaces {
     return this.find(type) !== undefined;
   }
 
-  /** Flags of the namespaces that init is born in: the PID namespace, when no fork is needed. */
+  /**
+   * Flags of the namespaces that init is born in. What clone3 makes is charged to who calls it: a
+   * network namespace alone would take a hundred KiB of the container's memory limit. In a user
+   * namespace init makes them itself, for they are to belong to that; the cgroup namespace, because
+   * its root is where its maker is; and the PID namespace where another one needs a fork anyway.
+   */
   get cloneFlags(): number {
-    const forks = this.has('user') || this.makes('time');
-    return this.makes('pid') && !forks ? CLONE.NEWPID : 0;
+    if (this.has('user')) return 0;
+    return BIRTHPLACES.filter((type) => this.makes(type))
+      .filter((type) => type !== 'pid' || !this.makes('time'))
+      .reduce((all, type) => all | CLONE[NAMESPACE_FLAGS[type]], 0);
   }
 
   /** Descriptors of the namespaces that are joined. */
@@ -201,7 +210,7 @@ export class Namespaces {
   /** Only children enter a PID namespace or, before Linux 6.1, a new time namespace. */
   private fork(): Step[] {
     const found = this.find('pid') ?? (this.makes('time') ? this.find('time') : undefined);
-    if (found === undefined || this.cloneFlags !== 0) return [];
+    if (found === undefined || (this.cloneFlags & CLONE.NEWPID) !== 0) return [];
     const { namespace, pointer } = found;
     const name = namespace.type === 'pid' ? 'PID' : 'time';
     return [{ kind: 'fork', pointer, why: `start a process in the ${name} namespace` }];

@@ -11,6 +11,7 @@ import {
   enterDirectory,
   findProgram,
   HOME,
+  INIT_NAME,
   needsHome,
   processAttributes,
 } from './program.ts';
@@ -40,7 +41,7 @@ export const AWAIT_LIMITS: Step = {
 export function beginInit(process: Process, facts: ProcessFacts, options: ProcessOptions): Step[] {
   const origin = { pointer: '', why: 'set init up' };
   const steps: Step[] = [
-    call('prctl', [flags('PR', PR, 'SET_NAME'), 'scow:[init]', 0, 0, 0], origin),
+    call('prctl', [flags('PR', PR, 'SET_NAME'), INIT_NAME, 0, 0, 0], origin),
     call('umask', [0], origin),
     ...defaultSignals(facts.ignoredSignals),
   ];

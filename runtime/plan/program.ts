@@ -15,6 +15,8 @@ import {
   type Value,
 } from './step.ts';
 
+/** The name that processes have before they become a program. */
+export const INIT_NAME = 'scow:[init]';
 const CWD = place('cwd', 4096);
 const STATUS = place('program statx', 256);
 const STATX_MODE = 28;

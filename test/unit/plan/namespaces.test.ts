@@ -26,19 +26,22 @@ describe('namespaces', () => {
   };
   const HIDE = 'prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)';
 
-  test('new ones: init is born in the PID namespace, and makes the rest itself', () => {
-    const config = of({ type: 'pid' }, { type: 'uts' }, { type: 'mount' }, { type: 'ipc' });
+  test('new ones: init is born in them, but makes that of its cgroup itself', () => {
+    const config = of(
+      ...(['pid', 'uts', 'mount', 'ipc', 'network', 'cgroup'] as const).map((type) => ({ type })),
+    );
+    const { NEWPID, NEWUTS, NEWNS, NEWIPC, NEWNET } = CLONE;
     expect(entering(config)).toEqual({
-      born: CLONE.NEWPID,
+      born: NEWPID | NEWUTS | NEWNS | NEWIPC | NEWNET,
       descriptors: [],
-      steps: [HIDE, 'unshare(CLONE_NEWUTS|CLONE_NEWNS|CLONE_NEWIPC)'],
+      steps: [HIDE, 'unshare(CLONE_NEWCGROUP)'],
     });
   });
 
   test('a new one of time is entered by a fork, as kernels before 6.1 want it', () => {
     const config = of({ type: 'pid' }, { type: 'mount' }, { type: 'time' });
-    const steps = [HIDE, 'unshare(CLONE_NEWPID|CLONE_NEWNS|CLONE_NEWTIME)', 'fork'];
-    expect(entering(config)).toEqual({ born: 0, descriptors: [], steps });
+    const steps = [HIDE, 'unshare(CLONE_NEWPID|CLONE_NEWTIME)', 'fork'];
+    expect(entering(config)).toEqual({ born: CLONE.NEWNS, descriptors: [], steps });
   });
 
   test('clocks are set while scow can open init’s files in /proc', () => {
@@ -64,7 +67,7 @@ describe('namespaces', () => {
       { type: 'ipc' },
     );
     expect(entering(config)).toEqual({
-      born: 0,
+      born: CLONE.NEWIPC,
       descriptors: [
         ['mount', 0, '/run/mnt'],
         ['network', 1, '/run/net'],
@@ -79,26 +82,20 @@ describe('namespaces', () => {
         'setns(<uts namespace>, CLONE_NEWUTS)',
         'setns(<network namespace>, CLONE_NEWNET)',
         'setns(<mount namespace>, CLONE_NEWNS)',
-        'unshare(CLONE_NEWIPC)',
       ],
     });
   });
 
   test('a joined PID namespace takes a fork after all others', () => {
     const { born, steps } = entering(of({ type: 'pid', path: '/p' }, { type: 'mount' }));
-    expect(born).toBe(0);
-    expect(steps).toEqual([
-      HIDE,
-      'setns(<pid namespace>, CLONE_NEWPID)',
-      'unshare(CLONE_NEWNS)',
-      'fork',
-    ]);
+    expect(born).toBe(CLONE.NEWNS);
+    expect(steps).toEqual([HIDE, 'setns(<pid namespace>, CLONE_NEWPID)', 'fork']);
   });
 
   test('an empty path means a new one', () => {
     expect(entering(of({ type: 'mount', path: '' }, { type: 'pid', path: '' }))).toMatchObject({
-      born: CLONE.NEWPID,
-      steps: [HIDE, 'unshare(CLONE_NEWNS)'],
+      born: CLONE.NEWPID | CLONE.NEWNS,
+      steps: [HIDE],
     });
   });
 

@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import { O } from '../linux/constants.ts';
 import { codeOf, reason } from '../linux/reason.ts';
 import type { Cgroup } from './cgroup.ts';
-import { whyMissing } from './controllers.ts';
+import { enableControllers, whyMissing } from './controllers.ts';
+import { findHierarchy } from './hierarchy.ts';
 import type { Setting } from './settings.ts';
 
 /**
@@ -29,8 +30,40 @@ export function applySettings(cgroup: Cgroup, settings: readonly Setting[]): voi
   }
 }
 
-/** @returns EINVAL, which a later setting may cure */
-function tryWrite(cgroup: Cgroup, setting: Setting): 'EINVAL' | undefined {
+/**
+ * Writes settings into the files of a cgroup that is in use. Where one is refused, the files say again
+ * what they said before, but for `io.max`, in which lines cannot be taken back.
+ *
+ * @throws Error as `applySettings` does
+ */
+export function changeSettings(cgroup: Cgroup, settings: readonly Setting[]): void {
+  const before = settings.map(({ file, pointer }) => ({
+    file,
+    pointer,
+    value: read(join(cgroup.path, file)) ?? '',
+  }));
+  try {
+    applySettings(cgroup, settings);
+  } catch (error) {
+    for (const setting of before.toReversed()) restore(cgroup, setting);
+    throw error;
+  }
+}
+
+function restore(cgroup: Cgroup, { file, value }: Setting & { value: string }): void {
+  if (file.startsWith('io.')) return;
+  try {
+    write(join(cgroup.path, file), `${value}\n`);
+  } catch {
+    // The first error is the one to be told.
+  }
+}
+
+/**
+ * @param enabled its controllers were enabled again because of it
+ * @returns EINVAL, which a later setting may cure
+ */
+function tryWrite(cgroup: Cgroup, setting: Setting, enabled = false): 'EINVAL' | undefined {
   try {
     // A value may have several lines, each a command of its own.
     for (const line of textOf(cgroup, setting).split('\n'))
@@ -41,7 +74,12 @@ function tryWrite(cgroup: Cgroup, setting: Setting): 'EINVAL' | undefined {
     if (code === 'EINVAL') return 'EINVAL';
     if (code === 'ENOENT') {
       if (setting.dispensable) return undefined;
-      if (setting.instead !== undefined) return tryWrite(cgroup, setting.instead);
+      if (setting.instead !== undefined) return tryWrite(cgroup, setting.instead, enabled);
+      // Whoever manages the cgroups above may disable a controller that it knows no use for.
+      if (!enabled) {
+        enableControllers(findHierarchy().mountPoint, cgroup.path);
+        return tryWrite(cgroup, setting, true);
+      }
     }
     throw new Error(
       `cannot set ${setting.file} of cgroup ${cgroup.path}: ${explain(cause, cgroup, setting)}  [${setting.pointer}]`,
@@ -52,6 +90,7 @@ function tryWrite(cgroup: Cgroup, setting: Setting): 'EINVAL' | undefined {
 
 function explain(cause: unknown, cgroup: Cgroup, { file }: Setting): string {
   const [controller = ''] = file.split('.');
+  if (!cgroup.exists()) return 'it was removed meanwhile, and not by scow';
   if (codeOf(cause) === 'ENOENT')
     return (
       whyMissing(cgroup.path, controller) ??

@@ -10,12 +10,15 @@ import {
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { O } from '../linux/constants.ts';
+import { poll } from '../linux/poll.ts';
 import { codeOf, reason } from '../linux/reason.ts';
 import { syscall } from '../linux/syscall.ts';
 import { isGone, readEvents, waitForEvents } from './events.ts';
 
 /** Milliseconds that the kernel gets to freeze, thaw or empty a cgroup. */
 const PATIENCE = 10_000;
+/** Milliseconds between attempts to remove a cgroup that is busy without a process. */
+const BUSY = 10;
 
 /** What the kernel delegates when it does not say (config-linux.md, Cgroup ownership). */
 const DELEGATED = ['cgroup.procs', 'cgroup.subtree_control', 'cgroup.threads'];
@@ -184,13 +187,21 @@ export class Cgroup {
     const deadline = performance.now() + limit;
     while (!removeTree(this.path)) {
       const left = deadline - performance.now();
-      if (left > 0 && this.waitUntilEmpty(left)) continue;
-      const pids = this.processes({ recursive: true });
-      throw new Error(
-        `cannot remove cgroup ${this.path}: processes are still in it after ${limit} ms` +
-          (pids.length > 0 ? ` (PID ${pids.join(', ')})` : ''),
-      );
+      const empty = this.waitUntilEmpty(Math.max(0, left));
+      // One that is empty can be busy all the same, mostly for a moment: with processes that are just
+      // ending, a cgroup that is just made in it, or a mount on it.
+      if (empty && left > 0) poll([], BUSY);
+      else if (left <= 0) throw this.#notRemoved(empty, limit);
     }
+  }
+
+  #notRemoved(empty: boolean, limit: number): Error {
+    const pids = this.processes({ recursive: true });
+    const who = pids.length > 0 ? ` (PID ${pids.join(', ')})` : '';
+    const why = empty
+      ? `no process is in it, but the kernel still uses it after ${limit} ms (EBUSY): cgroups are being made in it, or something is mounted on it`
+      : `processes are still in it after ${limit} ms${who}`;
+    return new Error(`cannot remove cgroup ${this.path}: ${why}`);
   }
 
   /**
@@ -223,21 +234,28 @@ export class Cgroup {
         closeSync(fd);
       }
     } catch (cause) {
-      throw new Error(`cannot ${doing} cgroup ${this.path}: ${file}: ${explain(cause)}`, { cause });
+      throw new Error(`cannot ${doing} cgroup ${this.path}: ${file}: ${refusalOf(cause)}`, {
+        cause,
+      });
     }
   }
 }
 
-/** What the kernel means by an error of a write, where the errno alone does not tell. */
-function explain(cause: unknown): string {
-  const meaning: Record<string, string> = {
-    EBUSY: 'it has controllers enabled for its children, so it takes no processes (EBUSY)',
-    // The engines' name for EOPNOTSUPP.
-    ENOTSUP: 'it is a threaded cgroup or below one (EOPNOTSUPP)',
-    ENOENT: 'the cgroup does not exist (ENOENT)',
-    ENODEV: 'the cgroup was removed (ENODEV)',
-  };
-  return meaning[codeOf(cause) ?? ''] ?? reason(cause);
+const THREADED = 'it is a threaded cgroup or below one (EOPNOTSUPP)';
+
+/** What the kernel means where the errno alone does not tell. */
+const MEANINGS: Readonly<Record<string, string>> = {
+  EBUSY: 'it has controllers enabled for its children, so it takes no processes (EBUSY)',
+  EOPNOTSUPP: THREADED,
+  // The engines' name for it.
+  ENOTSUP: THREADED,
+  ENOENT: 'the cgroup does not exist (ENOENT)',
+  ENODEV: 'the cgroup was removed (ENODEV)',
+};
+
+/** Why a cgroup refuses a process or a write, in words: fit for the end of a sentence. */
+export function refusalOf(cause: unknown): string {
+  return MEANINGS[codeOf(cause) ?? ''] ?? reason(cause);
 }
 
 function readPids(path: string): number[] {

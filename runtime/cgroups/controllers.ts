@@ -8,7 +8,7 @@ import { findHierarchy } from './hierarchy.ts';
  * Enables all controllers that there are for the children of each ancestor of a cgroup, down from
  * the mount point (cgroup-v2.rst, Controlling Controllers), as engines expect it who read
  * statistics of containers without limits. What cannot be enabled is left: whoever needs it
- * finds its files missing, and `whyMissing` says why.
+ * finds its files missing, and `whyMissing` says why. Nothing is enabled where there are processes.
  *
  * @param mount where the hierarchy is mounted
  * @param path the cgroup, below the mount point
@@ -17,7 +17,7 @@ export function enableControllers(mount: string, path: string): void {
   for (const ancestor of ancestors(mount, path)) {
     const enabled = words(ancestor, 'cgroup.subtree_control');
     const missing = words(ancestor, 'cgroup.controllers').filter((name) => !enabled.includes(name));
-    if (missing.length === 0) continue;
+    if (missing.length === 0 || hasProcesses(ancestor)) continue;
     const all = missing.map((name) => `+${name}`);
     // One that is refused fails the whole line.
     if (enable(ancestor, all.join(' ')) !== undefined) for (const one of all) enable(ancestor, one);
@@ -43,12 +43,25 @@ export function whyMissing(path: string, controller: string): string | undefined
       'the kernel lacks it, cgroup v1 has it (boot with systemd.unified_cgroup_hierarchy=1), or it was not ' +
       `delegated to here (systemd: Delegate=${controller})`
     );
+  if (hasProcesses(above))
+    return `${what}: there are processes in ${above} itself; move them into a cgroup below it`;
   const code = enable(above, `+${controller}`);
-  if (code === 'EBUSY')
-    return `${what}: there are processes in ${above} itself (EBUSY); move them into a cgroup below it`;
   if (code === 'EACCES' || code === 'EPERM' || code === 'EROFS')
     return `${what}: no permission (${code}); delegate it to this user (systemd: Delegate=${controller})`;
   return `${what}: the kernel refuses it${code === undefined ? '' : ` (${code})`}`;
+}
+
+/**
+ * Whether a cgroup other than the root has processes, or threads alone. Some controllers could be enabled
+ * for its children even so (cgroup-v2.rst, Threads): they would be threaded, and take no container.
+ */
+function hasProcesses(cgroup: string): boolean {
+  if (words(cgroup, 'cgroup.type').length === 0) return false;
+  try {
+    return readFileSync(`${cgroup}/cgroup.procs`, 'latin1') !== '';
+  } catch (error) {
+    return codeOf(error) === 'ENOTSUP';
+  }
 }
 
 /** The cgroups above one, outermost first, from the mount point on. */

@@ -1,8 +1,8 @@
-import { mkdirSync, rmdirSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { mkdirSync, readFileSync, rmdirSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { reason } from '../linux/reason.ts';
 import { Cgroup } from './cgroup.ts';
-import { readEvents } from './events.ts';
+import { isGone, readEvents } from './events.ts';
 
 /**
  * The kernel denied making a cgroup: usual for an ordinary user to whom none was
@@ -105,11 +105,32 @@ function checkUsable(path: string, isNew: boolean): void {
   }
   if (events === 'gone')
     throw new Error(`${path} cannot hold a container: it is no cgroup, or the root cgroup`);
+  checkType(path);
   if (events.frozen)
     throw new Error(
       `container's cgroup unexpectedly frozen: ${path}; thaw ${Cgroup.at(path).frozenBy() ?? path} first (write 0 to its cgroup.freeze)`,
     );
   if (!isNew && events.populated) throw new Error(occupied(path));
+}
+
+/** Below a threaded cgroup one is made without complaint, and then takes no process. */
+function checkType(path: string): void {
+  const type = typeOf(path);
+  if (type !== 'threaded' && type !== 'domain invalid') return;
+  const what = type === 'threaded' ? 'it is a threaded cgroup' : 'the cgroup above it is threaded';
+  throw new Error(
+    `${path} cannot hold a container: ${what}, for threads of one process only (cgroup.type); choose another linux.cgroupsPath`,
+  );
+}
+
+/** @returns undefined for one that is gone, as will be told by whoever uses it */
+function typeOf(path: string): string | undefined {
+  try {
+    return readFileSync(join(path, 'cgroup.type'), 'latin1').trim();
+  } catch (error) {
+    if (isGone(error)) return undefined;
+    throw error;
+  }
 }
 
 function occupied(path: string): string {

@@ -181,13 +181,14 @@ function throttle(field: ThrottleField, key: string, blockIO: BlockIoResources):
   }));
 }
 
-/** Both what is reserved and what is used; the first since Linux 5.7. */
+/** Both what is reserved and what is used; the first since Linux 5.7. The kernel's names are in capitals. */
 function hugetlb({ pageSize, limit: max }: HugepageLimit, i: number): Setting[] {
+  const size = pageSize.toUpperCase();
   const pointer = at('hugepageLimits', i);
   const value = String(max);
   return [
-    { file: `hugetlb.${pageSize}.max`, value, pointer },
-    { file: `hugetlb.${pageSize}.rsvd.max`, value, pointer, dispensable: true },
+    { file: `hugetlb.${size}.max`, value, pointer },
+    { file: `hugetlb.${size}.rsvd.max`, value, pointer, dispensable: true },
   ];
 }
 

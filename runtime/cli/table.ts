@@ -180,6 +180,8 @@ const UPDATE_FLAGS: readonly Flag[] = [
   { name: 'cpuset-mems', value: 'LIST', about: 'which memory nodes' },
   { name: 'pids-limit', value: 'N', about: 'limit of processes; -1 is none' },
   { name: 'blkio-weight', value: 'N', about: 'weight for disks, 10 to 1000' },
+  { name: 'l3-cache-schema', value: 'SCHEMA', about: 'part of the cache, such as L3:0=f;1=f0' },
+  { name: 'mem-bw-schema', value: 'SCHEMA', about: 'share of memory bandwidth, such as MB:0=20' },
   { name: 'cpu-rt-period', value: 'N', about: 'refused: cgroup v1 only', hidden: true },
   { name: 'cpu-rt-runtime', value: 'N', about: 'refused: cgroup v1 only', hidden: true },
   { name: 'kernel-memory', value: 'N', about: 'refused: cgroup v1 only', hidden: true },

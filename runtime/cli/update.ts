@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import type { Resources } from '../../schemas/resources-config.ts';
 import { formatViolations, parseJson, validateRuntimeConfig } from '../../schemas/validate.ts';
-import { updateContainer } from '../container/update.ts';
+import { type Change, updateContainer } from '../container/update.ts';
 import { reason } from '../linux/reason.ts';
 import type { Flags, Input } from './parse.ts';
 import { storeOf } from './root.ts';
@@ -9,12 +9,21 @@ import { storeOf } from './root.ts';
 export async function run({ global, flags, positionals }: Input): Promise<undefined> {
   const [id = ''] = positionals;
   const file = flags.text('resources');
-  const resources = file === undefined ? ofFlags(flags) : ofFile(file);
-  await updateContainer(
-    storeOf(global),
-    id,
-    checked(resources, file === undefined ? 'the command line' : name(file)),
-  );
+  const rdt = schemata(flags);
+  const given = file === undefined ? ofFlags(flags) : ofFile(file);
+  if (rdt === undefined && file === undefined && Object.keys(given as object).length === 0)
+    throw new Error(
+      'there is nothing to update: give a flag with a limit (see scow update --help)',
+    );
+  const resources = checked(given, file === undefined ? 'the command line' : name(file));
+  await updateContainer(storeOf(global), id, { resources, ...(rdt && { rdt }) });
+}
+
+function schemata(flags: Flags): Change['rdt'] {
+  const l3CacheSchema = flags.text('l3-cache-schema');
+  const memBwSchema = flags.text('mem-bw-schema');
+  if (!l3CacheSchema && !memBwSchema) return undefined;
+  return { ...(l3CacheSchema && { l3CacheSchema }), ...(memBwSchema && { memBwSchema }) };
 }
 
 function name(file: string): string {
@@ -72,10 +81,6 @@ function ofFlags(flags: Flags): Record<string, Record<string, unknown>> {
       );
     resources[part] = { ...resources[part], [field]: value };
   }
-  if (Object.keys(resources).length === 0)
-    throw new Error(
-      'there is nothing to update: give a flag with a limit (see scow update --help)',
-    );
   return resources;
 }
 

@@ -1,4 +1,4 @@
-import type { Cgroup } from '../cgroups/cgroup.ts';
+import { type Cgroup, refusalOf } from '../cgroups/cgroup.ts';
 import { reason } from '../linux/reason.ts';
 import { SyscallError } from '../linux/syscall.ts';
 
@@ -19,7 +19,7 @@ export function explainBirth(cause: Error, cgroup: Cgroup | undefined): Error {
   if (!(cause instanceof SyscallError) || cause.syscall !== 'clone3') return cause;
   const message =
     cgroup !== undefined && OF_CGROUP.includes(cause.code)
-      ? `cannot start init in cgroup ${cgroup.path} (clone3): ${reason(cause)}  [/linux/cgroupsPath]`
+      ? `cannot start init in cgroup ${cgroup.path} (clone3): ${refusalOf(cause)}  [/linux/cgroupsPath]`
       : `cannot start init in new namespaces (clone3): ${reason(cause)}${HINTS[cause.code] ?? ''}  [/linux/namespaces]`;
   return Object.assign(new Error(message, { cause }), { code: cause.code });
 }

@@ -9,6 +9,7 @@ import { findHierarchy, ownCgroup } from '../cgroups/hierarchy.ts';
 import { containerCgroupPath } from '../cgroups/path.ts';
 import { type Setting, settingsOf } from '../cgroups/settings.ts';
 import type { Scope } from '../cgroups/systemd/scope.ts';
+import { checkUsage } from '../cgroups/usage.ts';
 import { debug, warn } from './log.ts';
 
 /** Where a container's cgroup is to be. */
@@ -118,6 +119,9 @@ export function makeCgroup(
     if (created.includes(cgroup.path)) cgroup.remove();
     removeCreated(created);
   });
+  const { memory } = config.linux?.resources ?? {};
+  // One that was there before may have memory in use without a process.
+  if (memory?.checkBeforeUpdate) checkUsage(cgroup, memory);
   fillCgroup(config, place, cgroup);
   return cgroup;
 }

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
-import { Cgroup } from '../cgroups/cgroup.ts';
+import { Cgroup, refusalOf } from '../cgroups/cgroup.ts';
 import { findHierarchy, pathBelowMount, unifiedPath } from '../cgroups/hierarchy.ts';
 import { reason } from '../linux/reason.ts';
 import { SyscallError } from '../linux/syscall.ts';
@@ -87,7 +87,7 @@ class CannotStartThere extends Error {
   readonly code: string;
 
   constructor(cgroup: Cgroup, cause: SyscallError) {
-    super(`cannot start a process in cgroup ${cgroup.path}: ${reason(cause)}`, { cause });
+    super(`cannot start a process in cgroup ${cgroup.path}: ${refusalOf(cause)}`, { cause });
     this.code = cause.code;
   }
 }

@@ -1,5 +1,5 @@
 import { existsSync, mkdirSync, readFileSync, rmdirSync, statfsSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { IntelRdt } from '../../schemas/runtime-config.ts';
 import { MAGIC } from '../linux/constants.ts';
 import { codeOf, reason } from '../linux/reason.ts';
@@ -125,6 +125,24 @@ export function makeGroups(rdt: IntelRdt, id: string, root: string): ResctrlGrou
     if (isNew) rmdirSync(group);
     throw error;
   }
+}
+
+/**
+ * Changes the schemata of a container's class of service.
+ *
+ * @param groups those that the container is in
+ * @throws Error in one line when it has no class of its own, or the kernel refuses
+ */
+export function changeSchemata(groups: ResctrlGroups | undefined, rdt: IntelRdt): void {
+  const { group, made } = groups ?? {};
+  if (group === undefined || made !== group)
+    throw new Error(
+      `the container has no class of service of its own, whose schemata could be changed: create it with intelRdt and without closID  [${POINTER}]`,
+    );
+  for (const [pointer, line] of schemataOf(rdt))
+    attempt(dirname(group), `set the schema ${line} of ${group}`, pointer, () =>
+      writeFileSync(join(group, 'schemata'), `${line}\n`),
+    );
 }
 
 /** @returns false when it was there */

@@ -1,29 +1,35 @@
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
-import type { MemoryResources, Resources } from '../../schemas/resources-config.ts';
-import type { RuntimeConfig } from '../../schemas/runtime-config.ts';
+import type { Resources } from '../../schemas/resources-config.ts';
+import type { IntelRdt, RuntimeConfig } from '../../schemas/runtime-config.ts';
 import { writeJson } from '../../schemas/write-json.ts';
-import { applySettings } from '../cgroups/apply.ts';
+import { changeSettings } from '../cgroups/apply.ts';
 import { applyDeviceRules } from '../cgroups/attach.ts';
 import { Cgroup } from '../cgroups/cgroup.ts';
 import { DEFAULT_DEVICE_RULES } from '../cgroups/devices.ts';
 import { type Setting, settingsOf } from '../cgroups/settings.ts';
 import type { UnitId } from '../cgroups/systemd/scope.ts';
+import { checkUsage } from '../cgroups/usage.ts';
 import { statusOf } from './state.ts';
 import type { ContainerStore } from './store.ts';
 import { checkSupported } from './supported.ts';
 
+/** What is to change; what it does not mention stays. */
+export interface Change {
+  /** What a `linux.resources` of config.json may hold, valid by its schema. */
+  readonly resources: Resources;
+  /** Schemata for the container's class of service. */
+  readonly rdt?: Pick<IntelRdt, 'l3CacheSchema' | 'memBwSchema'>;
+}
+
 /**
- * Changes the resources of a container that is there: what the change does not mention stays.
+ * Changes the resources of a container that is there.
  *
- * @param change what a `linux.resources` of config.json may hold, valid by its schema
  * @throws Error in one line when the container has stopped or has no cgroup, cgroup v2 does not have
  *   what is asked for, or the kernel refuses a value
  */
 export async function updateContainer(
   store: ContainerStore,
   id: string,
-  change: Resources,
+  { resources: change, rdt }: Change,
 ): Promise<void> {
   const lock = store.lock(id);
   try {
@@ -39,7 +45,10 @@ export async function updateContainer(
     const full = completed(change, resources);
     check(cgroup, full, resources);
     apply(cgroup, full, await settingsFor(full, state.unit));
-    const updated: RuntimeConfig = { ...config, linux: { ...config.linux, resources } };
+    if (rdt !== undefined) (await import('./intel-rdt.ts')).changeSchemata(state.intelRdt, rdt);
+    const intelRdt = { ...config.linux?.intelRdt, ...rdt };
+    const linux = { ...config.linux, resources, ...(rdt === undefined ? {} : { intelRdt }) };
+    const updated: RuntimeConfig = { ...config, linux };
     store.keepConfig(id, writeJson(updated));
   } finally {
     lock.release();
@@ -58,7 +67,7 @@ async function settingsFor(change: Resources, unit: UnitId | undefined): Promise
 }
 
 function apply(cgroup: Cgroup, change: Resources, settings: readonly Setting[]): void {
-  applySettings(cgroup, settings);
+  changeSettings(cgroup, settings);
   if (change.devices !== undefined && change.devices.length > 0)
     applyDeviceRules(cgroup, [...change.devices, ...DEFAULT_DEVICE_RULES]);
 }
@@ -89,14 +98,4 @@ function merge(old: Resources, change: Resources): Resources {
 
 function isObject(value: unknown): value is object {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-/** cgroup v2 would kill processes where cgroup v1 refused the limit (config-linux.md, Memory). */
-function checkUsage(cgroup: Cgroup, { limit }: MemoryResources): void {
-  if (limit === undefined || limit <= 0) return;
-  const used = BigInt(readFileSync(join(cgroup.path, 'memory.current'), 'latin1').trim());
-  if (used > limit)
-    throw new Error(
-      `the memory limit ${limit} is below the ${used} bytes in use  [/linux/resources/memory/limit]`,
-    );
 }

@@ -72,6 +72,9 @@ describe.each(ENGINES)('scow update and events under %s', (engine) => {
     expect(refused(['--memory', '5x'])).toMatch('--memory 5x: give an integer');
     expect(refused(['--memory', '2m', '--memory-swap', '1m'])).toMatch(/memory\/swap .*2097152/);
     expect(refused(['--cpu-rt-period', '1'])).toMatch('/linux/resources/cpu/realtimePeriod');
+    expect(refused(['--l3-cache-schema', 'L3:0=f'])).toMatch('no class of service of its own');
+    const half = { ...pages(4194304), unified: { 'cgroup.max.depth': 'deep' } };
+    expect(refused(['-r', '-'], JSON.stringify(half))).toMatch('/unified/cgroup.max.depth');
     expect(pagesOf(id)).toBe(8388608);
   });
 
@@ -93,9 +96,13 @@ describe.each(ENGINES)('scow update and events under %s', (engine) => {
     const flags = ['--root', rootOf('scow'), 'events', '--interval', '50ms', id];
     const child = spawn(command, [...args, ...flags], { stdio: ['ignore', 'pipe', 'inherit'] });
     let text = '';
+    let killed = false;
     child.stdout.on('data', (bytes) => {
       text += bytes;
-      if (text.split('\n').length === 4) scow(['kill', id, 'KILL'], { engine });
+      // Several lines may come at once.
+      if (killed || text.split('\n').length < 4) return;
+      killed = true;
+      scow(['kill', id, 'KILL'], { engine });
     });
     const [status] = await once(child, 'close');
     expect(status).toBe(0);

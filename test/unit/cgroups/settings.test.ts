@@ -98,13 +98,18 @@ test('block I/O', () => {
 
 test('huge pages, RDMA and files by their names, each with its pointer', () => {
   const resources = {
-    hugepageLimits: [{ pageSize: '2MB', limit: 2097152 }],
+    hugepageLimits: [
+      { pageSize: '2MB', limit: 2097152 },
+      { pageSize: '1gb', limit: 0 },
+    ],
     rdma: { mlx5_1: { hcaHandles: 3, hcaObjects: 4 }, hfi1_0: { hcaObjects: 1 } },
     unified: { 'memory.high': '1', 'io.max': '8:0 rbps=1\n8:16 rbps=2' },
   };
   expect(settingsOf(resources).map(({ file, value, pointer }) => [file, value, pointer])).toEqual([
     ['hugetlb.2MB.max', '2097152', '/linux/resources/hugepageLimits/0'],
     ['hugetlb.2MB.rsvd.max', '2097152', '/linux/resources/hugepageLimits/0'],
+    ['hugetlb.1GB.max', '0', '/linux/resources/hugepageLimits/1'],
+    ['hugetlb.1GB.rsvd.max', '0', '/linux/resources/hugepageLimits/1'],
     ['rdma.max', 'mlx5_1 hca_handle=3 hca_object=4', '/linux/resources/rdma/mlx5_1'],
     ['rdma.max', 'hfi1_0 hca_object=1', '/linux/resources/rdma/hfi1_0'],
     ['memory.high', '1', '/linux/resources/unified/memory.high'],

@@ -5,7 +5,12 @@
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { checkIntelRdt, joinGroups, makeGroups } from '../../../runtime/container/intel-rdt.ts';
+import {
+  changeSchemata,
+  checkIntelRdt,
+  joinGroups,
+  makeGroups,
+} from '../../../runtime/container/intel-rdt.ts';
 
 let root: string;
 beforeEach(() => {
@@ -58,6 +63,18 @@ test('«/» is the default class', () => {
   joinGroups(groups, 7);
   expect(readFileSync(join(root, 'tasks'), 'utf8')).toBe('7');
   expect(groups.made).toBeUndefined();
+});
+
+test('an update changes the schemata of a class that is the container’s own, and of no other', () => {
+  const own = makeGroups({ l3CacheSchema: 'L3:0=f' }, 'box', root);
+  changeSchemata(own, { l3CacheSchema: 'L3:0=3', memBwSchema: 'MB:0=20' });
+  // Of a file of the kernel's each write is a command; here the last one is left.
+  expect(readFileSync(join(root, 'box/schemata'), 'utf8')).toBe('MB:0=20\n');
+  existing('gold');
+  for (const groups of [undefined, makeGroups({ closID: 'gold' }, 'box', root)])
+    expect(() => changeSchemata(groups, { memBwSchema: 'MB:0=20' })).toThrow(
+      /no class of service of its own.* {2}\[\/linux\/intelRdt\]$/,
+    );
 });
 
 test('a monitoring group is the container’s own', () => {

@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, rmdirSync, statSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { applySettings } from '../../../runtime/cgroups/apply.ts';
 import { Cgroup } from '../../../runtime/cgroups/cgroup.ts';
 import { enableControllers } from '../../../runtime/cgroups/controllers.ts';
@@ -9,7 +9,7 @@ import { findHierarchy } from '../../../runtime/cgroups/hierarchy.ts';
 import type { Setting } from '../../../runtime/cgroups/settings.ts';
 import { bundleOf, cleanUp, newId, running, scow } from '../../helpers/scow.ts';
 import { script, startedFrom } from '../exec/support.ts';
-import { fileOf, isAlive, Sandbox } from './sandbox.ts';
+import { fileOf, isAlive, Sandbox, until } from './sandbox.ts';
 
 const REMOVE = join(process.cwd(), 'test/integration/cgroups/remove.ts');
 const BUN = join(process.cwd(), 'node_modules/.bin/bun');
@@ -94,7 +94,7 @@ test('a container does not get a cgroup in which others are, and they stay', asy
   expect(isAlive(pid)).toBe(true);
 });
 
-test('a delegated cgroup is its container’s to divide, and exec follows init into its part', () => {
+test('a delegated cgroup is its container’s to divide, and exec follows init into its part', async () => {
   const program =
     'cd /sys/fs/cgroup && mkdir init && echo 1 > init/cgroup.procs && echo +hugetlb > cgroup.subtree_control && exec sleep 1000';
   const bundle = bundleOf((config) => {
@@ -111,15 +111,14 @@ test('a delegated cgroup is its container’s to divide, and exec follows init i
     Object.assign(mount ?? {}, { options: ['rw', 'nosuid', 'noexec', 'nodev'] });
   });
   const id = startedFrom('bun', bundle);
-  script(
-    'bun',
-    id,
-    'until grep hugetlb /sys/fs/cgroup/cgroup.subtree_control; do sleep 0.05; done',
-  );
+  const { pid } = JSON.parse(scow(['state', id], { engine: 'bun' }).stdout) as { pid: number };
+  const inits = () => /^0::(.*)$/m.exec(readFileSync(`/proc/${pid}/cgroup`, 'latin1'))?.[1] ?? '';
+  // Not by an exec, whose process would be in the way of the last step.
+  await until(() => inits().endsWith('/init'));
+  const own = Cgroup.at(dirname(join(mountPoint, inits())));
+  await until(() => fileOf(own, 'cgroup.subtree_control') === 'hugetlb');
   expect(script('bun', id, 'grep ^0:: /proc/self/cgroup')).toEqual(['0::/init']);
-  const own = JSON.parse(scow(['state', id], { engine: 'bun' }).stdout) as { pid: number };
-  const path = /^0::(.*)\/init$/m.exec(readFileSync(`/proc/${own.pid}/cgroup`, 'latin1'))?.[1];
-  const owner = (file: string) => statSync(join(mountPoint, path ?? '', file)).uid;
+  const owner = (file: string) => statSync(join(own.path, file)).uid;
   const files = ['', 'cgroup.procs', 'cgroup.subtree_control', 'cgroup.threads'];
   expect(files.map(owner)).toEqual(files.map(() => 100_000));
   expect(owner('cgroup.freeze')).toBe(0);

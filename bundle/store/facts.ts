@@ -64,16 +64,22 @@ export async function factsOf(source: ImageSource, image: Image): Promise<ImageF
   };
 }
 
-/** @param source an image of this store */
+/** @returns undefined for an image that the store does not have */
 export async function storeFactsOf(
   store: Store,
-  source: ImageSource,
+  { root }: ImageSource,
   { descriptor, manifest, config }: Image,
-): Promise<StoreFacts> {
+): Promise<StoreFacts | undefined> {
   const { path } = store;
-  const root = source.root as typeof descriptor;
+  if ('manifests' in root || !store.exists() || blobSize(path, root.digest) === undefined)
+    return undefined;
+  const source = store.blobs();
   const needed = nothing();
-  await reach(path, source, root, needed);
+  try {
+    await reach(path, source, root, needed);
+  } finally {
+    source.close();
+  }
   const chain = chainIds(config.rootfs.diff_ids);
   const leases = await withLock(path, 'exclusive', () => findLeases(path));
   const names = store.references().filter((one) => one.descriptor.digest === root.digest);

@@ -1,11 +1,11 @@
 import { print } from '../../../runtime/linux/output.ts';
 import { type HistoryLine, historyOf } from '../../image/history.ts';
-import { parsePlatform } from '../../image/platform.ts';
 import { findImage } from '../../image/resolve.ts';
-import { openStore } from '../../store/store.ts';
+import { openSource } from '../../transfer/locations.ts';
 import { age, bytes, columns, shortId } from '../columns.ts';
 import type { Input } from '../command.ts';
 import { jsonText, wantsJson } from '../format.ts';
+import { locationOptions, platformOf } from '../transfer/options.ts';
 
 /** Characters of a command line that fit beside the other columns. */
 const ROOM = 45;
@@ -13,14 +13,10 @@ const ROOM = 45;
 /** Shows how an image was made. @returns the exit status */
 export async function run(input: Input): Promise<number> {
   const json = wantsJson(input);
-  const platform = input.text('platform');
-  const source = await openStore(input.text('store')).source(input.text('image') ?? '');
+  const platform = platformOf(input);
+  const source = await openSource(input.text('image') ?? '', locationOptions(input));
   try {
-    const image = await findImage(
-      source,
-      platform === undefined ? undefined : parsePlatform(platform),
-    );
-    const lines = historyOf(image).reverse();
+    const lines = historyOf(await findImage(source, platform)).reverse();
     if (json) print(jsonText(lines));
     else if (input.switch('quiet')) print(layersOf(lines, input));
     else print(table(lines, input));

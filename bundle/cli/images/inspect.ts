@@ -1,39 +1,39 @@
 import { print } from '../../../runtime/linux/output.ts';
-import { parsePlatform } from '../../image/platform.ts';
+import type { Platform } from '../../../schemas/image.ts';
 import { readDocument } from '../../image/read-blob.ts';
 import { findImage, type Image } from '../../image/resolve.ts';
 import type { ImageSource } from '../../image/source.ts';
 import { factsOf, storeFactsOf } from '../../store/facts.ts';
 import { openStore } from '../../store/store.ts';
+import { openSource } from '../../transfer/locations.ts';
 import type { Input } from '../command.ts';
 import { jsonText } from '../format.ts';
+import { locationOptions, platformOf } from '../transfer/options.ts';
 
 /** Shows all that is known of an image. @returns the exit status */
 export async function run(input: Input): Promise<number> {
-  const store = openStore(input.text('store'));
-  const source = await store.source(input.text('image') ?? '');
+  const platform = platformOf(input);
+  const source = await openSource(input.text('image') ?? '', locationOptions(input));
   try {
-    if (input.switch('raw')) {
-      print(await rawOf(source));
-      return 0;
-    }
-    const platform = input.text('platform');
-    const image = await findImage(
-      source,
-      platform === undefined ? undefined : parsePlatform(platform),
-    );
-    if (input.switch('config')) print(await configOf(source, image));
-    else
-      print(
-        jsonText({
-          ...(await factsOf(source, image)),
-          store: await storeFactsOf(store, source, image),
-        }),
-      );
+    print(await textOf(source, platform, input));
     return 0;
   } finally {
     source.close();
   }
+}
+
+async function textOf(
+  source: ImageSource,
+  platform: Platform | undefined,
+  input: Input,
+): Promise<string> {
+  if (input.switch('raw')) return rawOf(source);
+  const image = await findImage(source, platform);
+  if (input.switch('config')) return configOf(source, image);
+  const facts = await factsOf(source, image);
+  const store = openStore(input.text('store'));
+  const stored = await storeFactsOf(store, source, image);
+  return jsonText(stored === undefined ? facts : { ...facts, store: stored });
 }
 
 /** What the reference leads to, byte for byte. */

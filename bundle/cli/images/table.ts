@@ -1,14 +1,15 @@
-import type { Command, Flag } from '../command.ts';
+import type { Command, Flag, Positional } from '../command.ts';
 import { FORMAT } from '../format.ts';
+import { PLATFORM, REGISTRY_FLAGS } from '../transfer/options.ts';
 
 const TRUNC: Flag = {
   name: 'trunc',
   about: 'shorten digests and long texts (--no-trunc does not); on by default',
 };
-const PLATFORM: Flag = {
-  name: 'platform',
-  value: 'OS/ARCH[/VARIANT]',
-  about: "which image to take where there are several; this machine's by default",
+const IMAGE: Positional = {
+  name: 'image',
+  about:
+    'its name, digest or ID in the store, or else of a registry; or oci:DIR[:TAG] and other places of copy',
 };
 const DRY_RUN: Flag = { name: 'dry-run', about: 'only say what would be removed' };
 
@@ -58,7 +59,7 @@ export const IMAGES: readonly Command[] = [
     name: 'inspect',
     about:
       'print all that is known of an image as JSON: manifest, configuration, what the store has of it',
-    positionals: [{ name: 'image', about: 'its name, digest or ID' }],
+    positionals: [IMAGE],
     flags: [
       {
         name: 'raw',
@@ -66,6 +67,7 @@ export const IMAGES: readonly Command[] = [
       },
       { name: 'config', about: "print the image's configuration instead, byte for byte" },
       PLATFORM,
+      ...REGISTRY_FLAGS,
     ],
     examples: [
       'scow-bundle inspect alpine',
@@ -76,13 +78,14 @@ export const IMAGES: readonly Command[] = [
   {
     name: 'history',
     about: 'show the steps by which an image was made, with their layers, the newest first',
-    positionals: [{ name: 'image', about: 'its name, digest or ID' }],
+    positionals: [IMAGE],
     flags: [
       { name: 'human', short: 'H', about: 'ages and sizes for people; on by default' },
       PLATFORM,
       { name: 'quiet', short: 'q', about: "print the layers' digests only" },
       TRUNC,
       FORMAT,
+      ...REGISTRY_FLAGS,
     ],
     examples: ['scow-bundle history alpine', 'scow-bundle history --no-trunc --no-human alpine'],
     load: () => import('./history.ts'),

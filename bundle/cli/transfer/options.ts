@@ -1,3 +1,4 @@
+import type { Platform } from '../../../schemas/image.ts';
 import { parsePlatform } from '../../image/platform.ts';
 import type { CopyOptions } from '../../transfer/copy.ts';
 import type { LocationOptions } from '../../transfer/locations.ts';
@@ -23,13 +24,16 @@ export const REGISTRY_FLAGS: readonly Flag[] = [
   },
 ];
 
+/** Which image of an index is meant. */
+export const PLATFORM: Flag = {
+  name: 'platform',
+  value: 'OS/ARCH[/VARIANT]',
+  about: "which image to take where there are several; this machine's by default",
+};
+
 /** Which images of an index are meant. */
 export const PLATFORM_FLAGS: readonly Flag[] = [
-  {
-    name: 'platform',
-    value: 'OS/ARCH[/VARIANT]',
-    about: "which image to take where there are several; this machine's by default",
-  },
+  PLATFORM,
   { name: 'all', short: 'a', about: 'take the images of all platforms, with their index' },
 ];
 
@@ -53,10 +57,16 @@ export function locationOptions(input: Input, signal?: AbortSignal): LocationOpt
   };
 }
 
+/** What --platform says. @throws Error in one line for what is none */
+export function platformOf(input: Input): Platform | undefined {
+  const platform = input.text('platform');
+  return platform === undefined ? undefined : parsePlatform(platform);
+}
+
 /** @throws Error in one line for both of two that exclude each other */
 export function platformsOf(input: Input): CopyOptions['platforms'] {
-  const platform = input.text('platform');
-  if (!input.switch('all')) return platform === undefined ? undefined : parsePlatform(platform);
+  const platform = platformOf(input);
+  if (!input.switch('all')) return platform;
   if (platform === undefined) return 'all';
   throw new Error('--all and --platform: want one of them');
 }

@@ -1,6 +1,6 @@
 import type { Command, Flag } from '../command.ts';
 import { FORMAT } from '../format.ts';
-import { PLATFORM_FLAGS, PROGRESS_FLAGS, REGISTRY_FLAGS } from './options.ts';
+import { PLATFORM, PLATFORM_FLAGS, PROGRESS_FLAGS, REGISTRY_FLAGS } from './options.ts';
 
 const OCI: Flag = {
   name: 'format',
@@ -47,6 +47,19 @@ export const TRANSFER: readonly Command[] = [
       'scow-bundle copy debian:12 docker-archive:debian.tar:debian:12',
     ],
     load: () => import('./copy.ts'),
+  },
+  {
+    name: 'verify',
+    about:
+      'verify an image: documents, every size, digest and diffID, and that layers can be unpacked',
+    positionals: [{ name: 'image', about: `${PLACES}, in the store or else of a registry` }],
+    flags: [
+      { ...PLATFORM, about: 'only the images for this platform; all by default' },
+      FORMAT,
+      ...REGISTRY_FLAGS,
+    ],
+    examples: ['scow-bundle verify alpine', 'scow-bundle verify --format json oci:layout:app'],
+    load: () => import('./verify.ts'),
   },
   {
     name: 'tags',

@@ -197,7 +197,10 @@ describe.each(['bun'] as const)('scow exec under %s', (engine) => {
       [['--nope', id, 'true'], /unknown option '--nope' \(see scow exec --help\)/],
       [['--cgroup', '../x', id, 'true'], /--cgroup \.\.\/x: it must not contain «\.\.»/],
       [['--cgroup', 'cpu:x', id, 'true'], /--cgroup cpu:x: give a path alone/],
-      [['--cgroup', 'nope', id, 'true'], /cannot start a process in cgroup .*\/nope: the cgroup does not exist/],
+      [
+        ['--cgroup', 'nope', id, 'true'],
+        /cannot start a process in cgroup .*\/nope: the cgroup does not exist/,
+      ],
       [['-d', '-t', id, 'true'], /a terminal with --detach needs --console-socket/],
       [['--console-socket', '/x', id, 'true'], /the process has no terminal: add --tty/],
       [['--pidfd-socket', '/x', id, 'true'], /cannot send the pidfd to socket \/x: no such file/],

@@ -20,6 +20,7 @@ import type { Summary } from '../../../bundle/store/summary.ts';
 import { bundlerCommand, scowBundle } from '../../helpers/bundler.ts';
 import { digestOf, forPlatform, LayoutBuilder, MEDIA, tagged } from '../../helpers/layout.ts';
 import { imageBlobs, once, putImage, type Stored } from '../../helpers/stored.ts';
+import { archive } from '../../helpers/tar.ts';
 
 /** The commands for images of the store, as users and programs see them. */
 
@@ -202,7 +203,9 @@ test('what is wrong with the command line, or with the place, is told in one lin
   expect(failing('tag', 'a', 'B')).toContain('is not an image name');
   expect(failing('tag', 'a', 'b')).toContain('it is empty');
   expect(existsSync(store.path)).toBe(false);
-  expect(failing('history', 'a')).toBe(`scow-bundle: no image "a" in ${store.path}: it is empty\n`);
+  expect(failing('history', 'localhost/a')).toBe(
+    `scow-bundle: no image "localhost/a" in ${store.path}: it is empty\n`,
+  );
   mkdirSync(store.path);
   writeFileSync(join(store.path, 'letter'), '');
   const layout = new LayoutBuilder(store.path);
@@ -259,6 +262,23 @@ test('inspect shows an image, and what the store has of it', async () => {
   expect(failing('inspect', '--platform', 'linux/s390x', 'multi')).toBe(
     'scow-bundle: multi has no image for linux/s390x, only for linux/amd64, linux/arm64\n',
   );
+});
+
+test('verify reads all of an image, wherever it is', async () => {
+  const sound = archive({ name: 'file', content: 'content' });
+  await putImage(store, 'sound', { layers: [sound] });
+  const { layers } = await putImage(store, 'broken', { layers: [Buffer.alloc(10240, 'l')] });
+  expect(bundler('verify', 'sound')).toMatch(
+    /^[0-9a-f]{12} linux\/amd64: 1 layers, 2\.0 KiB: sound\n$/,
+  );
+  const verify = (image: string) =>
+    scowBundle(['verify', '--store', store.path, '--format', 'json', image]);
+  const { status, stdout } = verify(`oci:${store.path}:localhost/broken:latest`);
+  expect({ status, ...JSON.parse(stdout) }).toMatchObject({
+    status: 1,
+    sound: false,
+    manifests: [{ problems: [expect.stringContaining(`layer 1 of 1 (${layers[0]?.digest}): `)] }],
+  });
 });
 
 test('processes that change the store at once wait for each other', async () => {

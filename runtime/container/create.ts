@@ -163,6 +163,8 @@ export async function create(options: CreateOptions, foreground: boolean): Promi
     const told = explainMemory(cause, 'create the container', place?.scope ?? made, config);
     for (const step of undo.toReversed()) attempt(step);
     throw told;
+  } finally {
+    place?.scope?.close();
   }
 }
 

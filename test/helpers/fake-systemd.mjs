@@ -42,7 +42,7 @@ function answers({ member, body }, serial) {
     );
   if (member === 'Hello') return [reply('s', [':1.1'])];
   if (member === 'AddMatch' || member === 'Subscribe') return [reply()];
-  if (member === 'Get') return [reply('v', [{ signature: 's', value: properties[body[1]] }])];
+  if (member === 'Get') return [reply('v', [{ signature: 's', value: properties[body()[1]] }])];
   if (member === 'ResetFailedUnit') return [error('systemd1.NoSuchUnit', 'no such unit')];
   if (behaviour === 'refuses') return [error('DBus.Error.AccessDenied', 'Permission denied')];
   if (behaviour === 'has the unit') return [error('systemd1.UnitExists', 'there is one')];

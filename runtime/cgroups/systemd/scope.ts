@@ -126,6 +126,11 @@ export class Scope {
   stop(): void {
     this.#manager.stopUnit(this.#unit.name);
   }
+
+  /** Lets systemd go, which would keep for us whatever it has to tell. */
+  close(): void {
+    this.#manager.close();
+  }
 }
 
 function connect(instance: Instance): SystemdManager {

@@ -33,7 +33,7 @@ export class ErrorReply extends Error {
   readonly errorName: string;
 
   constructor(name: string, message: string) {
-    super(message || name);
+    super(message.replace(/\s*\n\s*/g, ' ') || name);
     this.errorName = name;
   }
 }
@@ -97,8 +97,9 @@ export class Connection {
       const message = this.#next(deadline);
       if (message.type === 'signal') this.#signals.push(message);
       if (message.replySerial !== serial) continue;
-      if (message.type === 'reply') return message.body;
-      const [text] = message.body;
+      const body = message.body();
+      if (message.type === 'reply') return body;
+      const [text] = body;
       throw new ErrorReply(message.errorName ?? '', typeof text === 'string' ? text : '');
     }
   }
@@ -115,8 +116,9 @@ export class Connection {
     const deadline = performance.now() + this.#limit;
     for (;;) {
       const message = this.#signals.shift() ?? this.#next(deadline);
-      if (message.type === 'signal' && message.member === member && wanted(message.body))
-        return message.body;
+      if (message.type !== 'signal' || message.member !== member) continue;
+      const body = message.body();
+      if (wanted(body)) return body;
     }
   }
 

@@ -41,7 +41,8 @@ export interface Message {
   readonly replySerial: number | undefined;
   readonly errorName: string | undefined;
   readonly member: string | undefined;
-  readonly body: readonly Value[];
+  /** Reads what it carries. @throws Error for a type that is not understood */
+  readonly body: () => readonly Value[];
 }
 
 /**
@@ -83,7 +84,7 @@ export function messageLength(bytes: Uint8Array): number | undefined {
   return length;
 }
 
-/** Reads a whole message. @throws Error for what is none */
+/** Reads a whole message: what it carries only when it is asked for. @throws Error for what is none */
 export function decodeMessage(bytes: Uint8Array): Message {
   const [, type] = bytes;
   const header = new Reader(bytes, FIXED - 4);
@@ -99,6 +100,6 @@ export function decodeMessage(bytes: Uint8Array): Message {
     replySerial: field('replySerial') as number | undefined,
     errorName: text('errorName'),
     member: text('member'),
-    body: body.readAll(text('signature') ?? ''),
+    body: () => body.readAll(text('signature') ?? ''),
   };
 }

@@ -1,9 +1,10 @@
 /** Where systemd is not as it should be. What it does when it is: test/vm/systemd. */
 
-import { spawnSync } from 'node:child_process';
-import { existsSync, readdirSync } from 'node:fs';
+import { spawn, spawnSync } from 'node:child_process';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { SystemdManager } from '../../../runtime/cgroups/systemd/manager.ts';
+import { ContainerStore } from '../../../runtime/container/store.ts';
 import { type Behaviour, FakeSystemd } from '../../helpers/fake-systemd.ts';
 import { directoryOf, type OrdinaryUser, scowAs } from '../../helpers/ordinary-user.ts';
 import {
@@ -12,9 +13,11 @@ import {
   commandOf,
   ENGINES,
   type Engine,
+  eventually,
   newId,
   rootOf,
   running,
+  scow,
 } from '../../helpers/scow.ts';
 
 let systemd: FakeSystemd | undefined;
@@ -101,6 +104,27 @@ test('one that does not answer is waited for only so long', async () => {
   expect(() => SystemdManager.connect('system', 100)).toThrow(
     `cannot reach systemd: ${systemd.socket}: no answer within 0.1 seconds: leave`,
   );
+});
+
+test('a scow that is killed meanwhile leaves no init, and what else is left can be deleted', async () => {
+  systemd = await FakeSystemd.start('takes its time');
+  const id = newId();
+  const [command, ...first] = commandOf('bun');
+  const args = ['--root', rootOf('scow'), '--systemd-cgroup', 'create', '--bundle', bundleOf(), id];
+  const child = spawn(command, [...first, ...args], {
+    env: { ...env, DBUS_SYSTEM_BUS_ADDRESS: systemd.address },
+    stdio: 'ignore',
+  });
+  await eventually(() => systemd?.calls.at(-1) === 'StartTransientUnit');
+  const { pid } = new ContainerStore(rootOf('scow')).read(id);
+  expect(readFileSync(`/proc/${pid}/comm`, 'utf8')).toBe('scow:[init]\n');
+  child.kill('SIGKILL');
+  await eventually(() => !existsSync(`/proc/${pid}`));
+  expect(scow(['delete', '--force', id], { engine: 'bun' })).toMatchObject({
+    status: 0,
+    stderr: '',
+  });
+  expect(containers()).toEqual([]);
 });
 
 test('an ordinary user has a systemd of their own, or is told how to get one', () => {

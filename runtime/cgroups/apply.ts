@@ -34,9 +34,14 @@ export function applySettings(cgroup: Cgroup, settings: readonly Setting[]): voi
  * Writes settings into the files of a cgroup that is in use. Where one is refused, the files say again
  * what they said before, but for `io.max`, in which lines cannot be taken back.
  *
- * @throws Error as `applySettings` does
+ * @param then what else has to succeed, or the settings are taken back, too
+ * @throws Error as `applySettings` does, and what `then` throws
  */
-export function changeSettings(cgroup: Cgroup, settings: readonly Setting[]): void {
+export function changeSettings(
+  cgroup: Cgroup,
+  settings: readonly Setting[],
+  then: () => void = () => {},
+): void {
   const before = settings.map(({ file, pointer }) => ({
     file,
     pointer,
@@ -44,6 +49,7 @@ export function changeSettings(cgroup: Cgroup, settings: readonly Setting[]): vo
   }));
   try {
     applySettings(cgroup, settings);
+    then();
   } catch (error) {
     for (const setting of before.toReversed()) restore(cgroup, setting);
     throw error;

@@ -5,7 +5,7 @@ import { changeSettings } from '../cgroups/apply.ts';
 import { applyDeviceRules } from '../cgroups/attach.ts';
 import { Cgroup } from '../cgroups/cgroup.ts';
 import { DEFAULT_DEVICE_RULES } from '../cgroups/devices.ts';
-import { type Setting, settingsOf } from '../cgroups/settings.ts';
+import { settingsOf } from '../cgroups/settings.ts';
 import type { UnitId } from '../cgroups/systemd/scope.ts';
 import { checkUsage } from '../cgroups/usage.ts';
 import { statusOf } from './state.ts';
@@ -44,7 +44,7 @@ export async function updateContainer(
     const cgroup = Cgroup.at(state.cgroup);
     const full = completed(change, resources);
     check(cgroup, full, resources);
-    apply(cgroup, full, await settingsFor(full, state.unit));
+    await apply(cgroup, full, state.unit);
     if (rdt !== undefined) (await import('./intel-rdt.ts')).changeSchemata(state.intelRdt, rdt);
     const intelRdt = { ...config.linux?.intelRdt, ...rdt };
     const linux = { ...config.linux, resources, ...(rdt === undefined ? {} : { intelRdt }) };
@@ -60,16 +60,16 @@ function check(cgroup: Cgroup, change: Resources, all: Resources): void {
   if (all.memory?.checkBeforeUpdate) checkUsage(cgroup, change.memory ?? {});
 }
 
-/** systemd is told first: it writes the same files. */
-async function settingsFor(change: Resources, unit: UnitId | undefined): Promise<Setting[]> {
-  if (unit === undefined) return settingsOf(change);
-  return (await import('../cgroups/systemd/scope.ts')).updateUnit(unit, change);
-}
-
-function apply(cgroup: Cgroup, change: Resources, settings: readonly Setting[]): void {
-  changeSettings(cgroup, settings);
-  if (change.devices !== undefined && change.devices.length > 0)
-    applyDeviceRules(cgroup, [...change.devices, ...DEFAULT_DEVICE_RULES]);
+/** systemd is told when the kernel has accepted it all. */
+async function apply(cgroup: Cgroup, change: Resources, unit: UnitId | undefined): Promise<void> {
+  const { devices = [] } = change;
+  if (unit === undefined) changeSettings(cgroup, settingsOf(change));
+  else {
+    const { unitSettings, updateUnit } = await import('../cgroups/systemd/scope.ts');
+    const settings = unitSettings(change);
+    changeSettings(cgroup, settings, () => updateUnit(unit, settings, devices));
+  }
+  if (devices.length > 0) applyDeviceRules(cgroup, [...devices, ...DEFAULT_DEVICE_RULES]);
 }
 
 /** Swap is counted together with memory, a quota in periods: a change of one needs the other. */

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { Resources } from '../../../schemas/resources-config.ts';
-import type { RuntimeConfig } from '../../../schemas/runtime-config.ts';
+import type { DeviceRule, RuntimeConfig } from '../../../schemas/runtime-config.ts';
 import { isRealRoot } from '../../linux/identity.ts';
 import { Cgroup } from '../cgroup.ts';
 import { DEFAULT_DEVICE_RULES } from '../devices.ts';
@@ -73,7 +73,7 @@ export class Scope {
     const instance = isRealRoot() ? 'system' : 'user';
     const unit = unitOf({ id, cgroupsPath, defaultSlice: `${instance}.slice` });
     const annotated = annotatedProperties(config.annotations ?? {});
-    const settings = inPercents(settingsOf(resources));
+    const settings = unitSettings(resources);
     const manager = connect(instance);
     const properties = [
       property('Description', 's', `scow container ${id}`),
@@ -152,23 +152,29 @@ function shortagesBelow(path: string): number {
   }
 }
 
+/** The settings of a unit's cgroup that systemd has the same properties for. */
+export function unitSettings(resources: Resources): Setting[] {
+  return inPercents(settingsOf(resources));
+}
+
 /**
- * Tells a unit of new limits.
+ * Tells systemd of new limits of a unit.
  *
- * @param change the new ones: with a quota of CPU time its period, too, and the other way round
- * @returns what is to be written into the cgroup's files, too
+ * @param settings of {@link unitSettings}
+ * @param devices the new device rules, all of them; none when these do not change
  * @throws Error in one line
  */
-export function updateUnit(unit: UnitId, change: Resources): Setting[] {
-  const { devices = [] } = change;
-  const settings = inPercents(settingsOf(change));
+export function updateUnit(
+  unit: UnitId,
+  settings: readonly Setting[],
+  devices: readonly DeviceRule[],
+): void {
   withManager(unit, (manager) =>
     manager.setProperties(unit.name, [
       ...propertiesOf(settings, manager.version),
       ...(devices.length === 0 ? [] : deviceProperties([...devices, ...DEFAULT_DEVICE_RULES])),
     ]),
   );
-  return settings;
 }
 
 /** Stops a container's unit, when its processes have ended. @throws Error in one line */

@@ -44,6 +44,8 @@ export interface ImageDestination {
   readonly name: string;
   /** Whether it takes one content after the other, in an order that tells in what it makes. */
   readonly sequential?: boolean;
+  /** Whether it holds an image for one platform only, and no index. */
+  readonly single?: boolean;
   /** Whether it has this content already, so that nobody need send it. */
   has(descriptor: Descriptor): Promise<boolean>;
   /**

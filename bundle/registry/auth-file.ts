@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
-import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { codeOf, reason } from '../../runtime/linux/reason.ts';
 import { parseJson } from '../../schemas/validate-image.ts';
+import { configDirectory, homeDirectory } from './home.ts';
 
 /** `auth.json` of the containers tools, and Docker's `config.json`, which have one form. */
 export interface AuthFile {
@@ -42,9 +42,12 @@ export function primaryAuthPath(): string {
 /** All files that credentials are looked up in, in order. */
 export function authPaths(): string[] {
   if (process.env.REGISTRY_AUTH_FILE) return [primaryAuthPath()];
-  const config = process.env.XDG_CONFIG_HOME || join(homedir(), '.config');
-  const docker = process.env.DOCKER_CONFIG || join(homedir(), '.docker');
-  return [primaryAuthPath(), join(config, 'containers/auth.json'), join(docker, 'config.json')];
+  const docker = process.env.DOCKER_CONFIG || join(homeDirectory(), '.docker');
+  return [
+    primaryAuthPath(),
+    join(configDirectory(), 'containers/auth.json'),
+    join(docker, 'config.json'),
+  ];
 }
 
 /**

@@ -1,8 +1,8 @@
 import { readdirSync, readFileSync } from 'node:fs';
-import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { rootCertificates } from 'node:tls';
 import { codeOf, reason } from '../../runtime/linux/reason.ts';
+import { configDirectory } from './home.ts';
 
 /** Where systems keep the authorities that their administrator trusts. */
 const SYSTEM_BUNDLES = [
@@ -30,8 +30,7 @@ export interface Certificates {
  * @throws Error in one line for files that cannot be read, or a certificate without its key
  */
 export function certificatesFor(host: string): Certificates {
-  const config = process.env.XDG_CONFIG_HOME || join(homedir(), '.config');
-  for (const base of [join(config, 'containers'), '/etc/containers', '/etc/docker']) {
+  for (const base of [join(configDirectory(), 'containers'), '/etc/containers', '/etc/docker']) {
     const directory = join(base, 'certs.d', host);
     const names = namesIn(directory);
     if (names !== undefined) return fromDirectory(directory, names);

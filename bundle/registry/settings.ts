@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
-import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { codeOf, reason } from '../../runtime/linux/reason.ts';
 import { parseJson } from '../../schemas/validate-image.ts';
+import { configDirectory } from './home.ts';
 
 /** Another place that has what a registry has. */
 export interface Mirror {
@@ -30,8 +30,10 @@ const LOCATION = /^((?:[a-zA-Z0-9.-]+|\[[0-9a-fA-F:]+\])(?::\d{1,5})?)((?:\/[a-z
  * @throws Error in one line with a JSON pointer, for a file that says something else
  */
 export function settingsFor(registry: string): RegistrySettings {
-  const config = process.env.XDG_CONFIG_HOME || join(homedir(), '.config');
-  for (const path of [join(config, 'scow/registries.json'), '/etc/scow/registries.json']) {
+  for (const path of [
+    join(configDirectory(), 'scow/registries.json'),
+    '/etc/scow/registries.json',
+  ]) {
     const entry = readEntries(path)[registry];
     if (entry !== undefined) return parseEntry(entry, `${path}: /${pointer(registry)}`);
   }

@@ -6,7 +6,7 @@ import { readText } from './http.ts';
 const MOST_PAGES = 10_000;
 
 /**
- * The tags of a repository, as the registry orders them (distribution-spec, Listing tags).
+ * The tags of a repository (distribution-spec, Listing tags), 3.9 before 3.10.
  *
  * @throws RegistryError in one line, also for a repository that does not exist
  */
@@ -26,7 +26,8 @@ export async function listTags(client: RegistryClient): Promise<string[]> {
       cause: error,
     });
   }
-  return tags;
+  const { compare } = new Intl.Collator('en', { numeric: true });
+  return tags.sort(compare);
 }
 
 /** The JSON documents of a list: `Link` with rel="next" leads from one to the next (RFC 8288). */

@@ -1,4 +1,5 @@
 import type { Descriptor, Platform } from '../../schemas/image.ts';
+import { isManifestType } from '../image/media-types.ts';
 import { readBlob } from '../image/read-blob.ts';
 import { chooseManifest, findImage } from '../image/resolve.ts';
 import type { ImageDestination, ImageSource } from '../image/source.ts';
@@ -56,6 +57,10 @@ export async function copyImage(
   options: CopyOptions = {},
 ): Promise<CopyResult> {
   const root = await chooseRoot(source, options.platforms);
+  if (destination.single && !('digest' in root && isManifestType(root.mediaType)))
+    throw new Error(
+      `${destination.name} holds an image for one platform only: choose it with --platform, or copy to another place`,
+    );
   const { documents, blobs } = await takeInventory(source, root, options.format === 'oci');
   const copies = blobs.map((blob) => ({ ...blob, digest: blob.to.digest, size: blob.to.size }));
   options.observer?.begin(copies);

@@ -23,6 +23,7 @@ export function dockerArchiveDestination(
   const documents = new Map<string, Uint8Array>();
   return {
     ...archive,
+    single: true,
     async write(descriptor, content) {
       const chunks: Uint8Array[] = [];
       await archive.write(descriptor, isManifestType(descriptor.mediaType) ? kept() : content);
@@ -36,10 +37,7 @@ export function dockerArchiveDestination(
     },
     async finish(root) {
       const bytes = documents.get(root.digest);
-      if (bytes === undefined)
-        throw new Error(
-          `${path}: a docker-archive holds an image for one platform: choose it with --platform, or make an oci-archive`,
-        );
+      if (bytes === undefined) throw new Error(`${path}: ${root.mediaType} is no image`);
       archive.tar.addText('manifest.json', manifestJson(bytes, name));
       endLayout(archive.tar, root, annotationsOf(name));
       archive.tar.finish();

@@ -385,3 +385,20 @@ test('an upload that breaks off, or is too much at once, goes on in chunks', asy
   const [, second] = ranges();
   expect(Number(/^\d+/.exec(second ?? '')?.[0])).toBeGreaterThan(5_000_000);
 });
+
+test('blobs of another repository of the same registry are mounted, not sent', async () => {
+  registry.image('from', '1');
+  registry.intercept = (request, response) => {
+    if (request.method !== 'HEAD' || !request.url.startsWith('/v2/to/blobs/')) return false;
+    response.writeHead(404).end();
+    return true;
+  };
+  const places = ['from:1', 'to:1'].map((name) => `docker://${registry.host}/${name}`);
+  expect(await run(['copy', '--insecure', '-q', ...places])).toMatchObject({ status: 0 });
+  expect(registry.count('POST', /^\/v2\/to\/blobs\/uploads\/\?mount=sha256.*&from=from$/)).toBe(2);
+  expect(
+    registry.seen.filter(
+      ({ method, path }) => method !== 'GET' && /uploads\/./.test(path) && !path.includes('?mount'),
+    ),
+  ).toEqual([]);
+});

@@ -10,7 +10,7 @@ cd "$(dirname "$0")/.." || exit 1
 # sockets, and a registry (with htpasswd in apache2-utils, and openssl for its certificates).
 packages=(
   apache2-utils attr binutils buildah busybox-static crun debootstrap docker-registry fish groff-base libcap2-bin libseccomp2 mandoc
-  openssl procps python3 runc skopeo strace uidmap umoci util-linux zsh zstd
+  openssl procps podman python3 runc skopeo strace uidmap umoci util-linux zsh zstd
 )
 . test/packages.sh
 . test/jest.sh

@@ -9,6 +9,9 @@ export type Request =
   | { readonly command: Command; readonly input: Input }
   | { readonly print: string };
 
+/** Stands for the word `-`, which yargs loses; no argument of a process has a NUL in it. */
+const DASH = '\0-';
+
 /**
  * Understands a command line.
  *
@@ -26,9 +29,13 @@ export async function parse(args: readonly string[]): Promise<Request> {
     .fail((message, error) => {
       failures.push(message ?? error.message);
     })
-    .parse([...line.words], {}, (_error: unknown, _values: unknown, text: string) => {
-      output = text;
-    });
+    .parse(
+      line.words.map((word) => (word === '-' ? DASH : word)),
+      {},
+      (_error: unknown, _values: unknown, text: string) => {
+        output = text;
+      },
+    );
   const command = COMMANDS.find(({ name }) => name === values._[0]);
   // Of several the last is the most specific: an unknown flag, not what is missing for it.
   const failure = failures.at(-1);
@@ -113,7 +120,8 @@ function addFlag(builder: Argv, { name, short, value, about, required }: Flag): 
 
 /** What is given several times comes as a list. */
 function inputOf(values: Readonly<Record<string, unknown>>): Input {
-  const all = (name: string): readonly unknown[] => [values[name] ?? []].flat();
+  const all = (name: string): readonly unknown[] =>
+    [values[name] ?? []].flat().map((value) => (value === DASH ? '-' : value));
   return {
     text(name) {
       const value = all(name).at(-1);

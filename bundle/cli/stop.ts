@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { constants } from 'node:os';
+import { writeMessage } from './output.ts';
 
 const STOPPING = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
@@ -35,6 +36,27 @@ export function stopOnSignals(): Stop {
     },
     release,
   };
+}
+
+/**
+ * Does work that a signal may stop.
+ *
+ * @param work throws the signal's reason when it was stopped, having cleaned up
+ * @returns the exit status: 0, or 128+N after signal N
+ * @throws what the work throws for other reasons
+ */
+export async function stoppable(work: (signal: AbortSignal) => Promise<void>): Promise<number> {
+  const stop = stopOnSignals();
+  try {
+    await work(stop.signal);
+    return 0;
+  } catch (error) {
+    if (stop.by === undefined) throw error;
+    writeMessage(`stopped by ${stop.by}`);
+    return 128 + constants.signals[stop.by];
+  } finally {
+    stop.release();
+  }
 }
 
 /** Whether a signal is ignored: proc_pid_status(5), SigIgn. */

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import type {
+  Annotations,
   Descriptor,
   Digest,
   ImageConfig,
@@ -10,6 +11,7 @@ import type {
 } from '../../schemas/image.ts';
 import type { WrittenLayer } from '../layers/write/layer.ts';
 import { OCI, ociLayerType } from './media-types.ts';
+import { memoryContent } from './memory.ts';
 import type { Image } from './resolve.ts';
 import type { BlobSource, Content, ImageSource } from './source.ts';
 import { readExtent } from './storage.ts';
@@ -24,10 +26,17 @@ export interface Edit {
   readonly created: string;
   readonly author?: string | undefined;
   readonly platform?: Platform | undefined;
-  /** Of the manifest; the base's are kept beside them. */
-  readonly annotations?: Readonly<Record<string, string>> | undefined;
+  /** Changes the annotations of the manifest. @returns those of the new one */
+  readonly annotations?: ((base: Annotations) => Annotations) | undefined;
   /** @returns what the new image's containers run */
   execution(config: ImageExecution): ImageExecution;
+}
+
+/** A new image, which can be copied to where it shall be. */
+export interface ComposedImage extends ImageSource {
+  /** Of the manifest. */
+  readonly root: Descriptor;
+  readonly config: Descriptor;
 }
 
 /**
@@ -44,11 +53,12 @@ export function composeImage(
   base: { readonly image: Image; readonly source: BlobSource } | undefined,
   edit: Edit,
   name: string,
-): ImageSource & { readonly root: Descriptor } {
+): ComposedImage {
   const image = base?.image;
   const config = document(OCI.config, editConfig(image, edit));
   const { layer } = edit;
-  const annotations = { ...image?.manifest.annotations, ...edit.annotations };
+  const inherited = image?.manifest.annotations ?? {};
+  const annotations = edit.annotations?.(inherited) ?? inherited;
   const manifest: Manifest = {
     schemaVersion: 2,
     mediaType: OCI.manifest,
@@ -64,21 +74,13 @@ export function composeImage(
   };
   const root = document(OCI.manifest, manifest);
   const own = new Map<string, () => Content>(
-    [config, root].map(({ descriptor, bytes }) => [
-      descriptor.digest,
-      () => ({
-        size: bytes.length,
-        async *read(from = 0) {
-          yield bytes.subarray(from);
-        },
-        release() {},
-      }),
-    ]),
+    [config, root].map(({ descriptor, bytes }) => [descriptor.digest, () => memoryContent(bytes)]),
   );
   if (layer !== undefined) own.set(layer.descriptor.digest, () => layerContent(layer));
   return {
     name,
     root: root.descriptor,
+    config: config.descriptor,
     open: async (descriptor) =>
       own.get(descriptor.digest)?.() ?? (await base?.source.open(descriptor)),
     close() {},

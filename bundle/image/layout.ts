@@ -36,7 +36,12 @@ export async function openLayout(path: string): Promise<ImageLayout> {
   }
 }
 
-function openStorage(path: string): Storage {
+/**
+ * Opens a directory or a tar archive, whatever is in it. The caller closes it.
+ *
+ * @throws Error in one line for what is neither
+ */
+export function openStorage(path: string): Storage {
   let fd: number;
   try {
     fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY);

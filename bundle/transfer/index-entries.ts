@@ -8,13 +8,8 @@ export function withImage(index: Index, root: Descriptor, tag: string): Index {
   return { ...index, manifests: [...others, entryOf(root, { [REF_NAME]: tag })] };
 }
 
-/** An index of one image. */
-export function indexOf(root: Descriptor, annotations: Readonly<Record<string, string>>): Index {
-  return { schemaVersion: 2, manifests: [entryOf(root, annotations)] };
-}
-
 /** What other places said of it, such as its name there, stays behind. */
-function entryOf(
+export function entryOf(
   { mediaType, digest, size, platform, artifactType }: Descriptor,
   annotations: Readonly<Record<string, string>>,
 ): Descriptor {

@@ -6,8 +6,7 @@ import type { RegistryOptions } from '../registry/client.ts';
 import type { RegistrySource } from '../registry/source.ts';
 import { NoSuchImage } from '../store/lookup.ts';
 import { openStore } from '../store/store.ts';
-import { ociArchiveDestination } from './archive-destination.ts';
-import { dockerArchiveDestination } from './docker-archive-destination.ts';
+import { dockerArchiveDestination, ociArchiveDestination } from './archive-destination.ts';
 import { layoutDestination } from './layout-destination.ts';
 
 /** Where an image is, or is to go, as people write it. */

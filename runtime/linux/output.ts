@@ -5,13 +5,13 @@ export const STDOUT = 1;
 export const STDERR = 2;
 
 /**
- * Writes text whole. Not through the engine's streams, which would leave O_NONBLOCK on a
+ * Writes text or bytes whole. Not through the engine's streams, which would leave O_NONBLOCK on a
  * descriptor that belongs to our caller, and lose what is not written at exit.
  *
  * @throws Error when it cannot be written
  */
-export function write(fd: number, text: string): void {
-  const bytes = Buffer.from(text);
+export function write(fd: number, content: string | Uint8Array): void {
+  const bytes = typeof content === 'string' ? Buffer.from(content) : content;
   for (let written = 0; written < bytes.length; ) {
     try {
       written += writeSync(fd, bytes, written);

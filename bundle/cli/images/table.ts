@@ -1,6 +1,7 @@
 import type { Command, Flag, Positional } from '../command.ts';
 import { FORMAT } from '../format.ts';
 import { PLATFORM, REGISTRY_FLAGS } from '../transfer/options.ts';
+import { CONFIG_FLAGS } from './config-flags.ts';
 
 const TRUNC: Flag = {
   name: 'trunc',
@@ -133,5 +134,16 @@ export const IMAGES: readonly Command[] = [
     ],
     examples: ['scow-bundle store check', 'scow-bundle store check --repair --format json'],
     load: () => import('./store.ts'),
+  },
+  {
+    name: 'config',
+    about: "edit an image's configuration",
+    positionals: [{ name: 'image', about: 'its name in the store' }],
+    flags: CONFIG_FLAGS,
+    examples: [
+      'scow-bundle config --cmd /bin/app --cmd=--verbose --env A=1 app',
+      "scow-bundle config --change 'CMD /bin/app' --clear env --tag app:2 app:1",
+    ],
+    load: () => import('./config.ts'),
   },
 ];

@@ -1,5 +1,6 @@
 import type { Command, Flag } from '../command.ts';
 import { FORMAT } from '../format.ts';
+import { PACKING, REMARKS } from '../make-options.ts';
 import { PLATFORM, PLATFORM_FLAGS, PROGRESS_FLAGS, REGISTRY_FLAGS } from './options.ts';
 
 const OCI: Flag = {
@@ -99,5 +100,70 @@ export const TRANSFER: readonly Command[] = [
     flags: [],
     examples: ['scow-bundle logout ghcr.io'],
     load: () => import('./logout.ts'),
+  },
+  {
+    name: 'import',
+    about: 'make an image of one layer of a tar archive',
+    positionals: [
+      { name: 'file', about: 'the archive, which may be compressed; - is standard input' },
+      { name: 'image', about: "the new image's name in the store, or a place such as oci:DIR:TAG" },
+    ],
+    flags: [
+      {
+        name: 'platform',
+        value: 'OS/ARCH[/VARIANT]',
+        about: 'what the image is for; this machine by default',
+      },
+      ...REMARKS,
+      ...PACKING,
+    ],
+    examples: [
+      'scow-bundle import rootfs.tar.gz app:1',
+      'debootstrap --variant=minbase bookworm d && tar -C d -c . | scow-bundle import - debian',
+    ],
+    load: () => import('./import.ts'),
+  },
+  {
+    name: 'save',
+    about: 'write images of the store into one archive',
+    positionals: [{ name: 'image', about: 'names, digests or IDs', many: true }],
+    flags: [
+      {
+        name: 'output',
+        short: 'o',
+        value: 'FILE',
+        about: 'where to; standard output by default, if that is no terminal',
+      },
+      {
+        name: 'format',
+        value: 'docker|oci',
+        about:
+          '"docker", by default, is an OCI image layout that Docker and podman load, also old ones; "oci" is the layout alone',
+      },
+      ...PLATFORM_FLAGS,
+    ],
+    examples: [
+      'scow-bundle save -o images.tar app:1 app:2',
+      'scow-bundle save debian:12 | ssh host docker load',
+    ],
+    load: () => import('./save.ts'),
+  },
+  {
+    name: 'load',
+    about: 'put the images of an archive into the store',
+    positionals: [],
+    flags: [
+      {
+        name: 'input',
+        short: 'i',
+        value: 'FILE',
+        about:
+          'an archive of docker save, podman save or an OCI image layout, which may be compressed; or a directory with a layout; standard input by default',
+      },
+      ...PLATFORM_FLAGS,
+      { name: 'quiet', short: 'q', about: 'do not print the names of the images' },
+    ],
+    examples: ['scow-bundle load -i images.tar', 'docker save app | scow-bundle load'],
+    load: () => import('./load.ts'),
   },
 ];

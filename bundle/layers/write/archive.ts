@@ -38,16 +38,8 @@ export function* layerEntries(
   }
 }
 
-/**
- * The entries of a whole tree, parents first, then by the bytes of their names.
- *
- * @param excluded whether a path is left out, with all that is below it
- */
-export function* treeEntries(
-  root: DiskFile,
-  excluded: (path: string) => boolean,
-  options: ArchiveOptions,
-): Generator<ArchiveEntry> {
+/** The entries of a whole tree, parents first, then by the bytes of their names. */
+export function* treeEntries(root: DiskFile, options: ArchiveOptions): Generator<ArchiveEntry> {
   const maker = new EntryMaker(options);
   function* visit(file: DiskFile): Generator<ArchiveEntry> {
     if (file.type === 'socket') {
@@ -56,7 +48,7 @@ export function* treeEntries(
     }
     yield maker.make(file);
     if (file.type !== 'directory') return;
-    for (const child of file.children().values()) if (!excluded(child.path)) yield* visit(child);
+    for (const child of file.children().values()) yield* visit(child);
   }
   yield* visit(root);
 }

@@ -16,11 +16,15 @@ import { type RecordedFile, recordLayers } from './recorded.ts';
  */
 export function changesOfOverlay(
   upper: DiskFile,
-  lowers: readonly [DiskFile, ...DiskFile[]],
+  lowers: readonly DiskFile[],
   excluded: readonly string[],
 ): readonly Change[] {
   const sameContent = (file: DiskFile, lower: TreeFile) => file.digest() === lower.digest();
-  return compareTrees(upper, mergeLayers(lowers), { upper: true, excluded, sameContent });
+  return compareTrees(upper, mergeLayers(lowers as [DiskFile, ...DiskFile[]]), {
+    upper: true,
+    excluded,
+    sameContent,
+  });
 }
 
 /** What is known of a tree that layers were unpacked to. */

@@ -1,10 +1,9 @@
-import { createHash, randomBytes } from 'node:crypto';
-import { closeSync, openSync, unlinkSync, writeSync } from 'node:fs';
-import { join } from 'node:path';
-import { reason } from '../../../runtime/linux/reason.ts';
+import { createHash } from 'node:crypto';
+import { closeSync } from 'node:fs';
 import type { Descriptor, Digest } from '../../../schemas/image.ts';
 import type { Compression } from '../compression.ts';
 import { compress, type Packing } from './compress.ts';
+import { openNameless, writeNameless } from './nameless-file.ts';
 
 const MEDIA_TYPES: Readonly<Record<Compression, string>> = {
   none: 'application/vnd.oci.image.layer.v1.tar',
@@ -43,7 +42,7 @@ export async function writeLayer(
     let size = 0;
     for await (const chunk of compress(hashing(tar, plain, tick), packing)) {
       packed.update(chunk);
-      writeWhole(fd, chunk, directory);
+      writeNameless(fd, chunk, directory);
       size += chunk.byteLength;
     }
     const mediaType = MEDIA_TYPES[packing.compression];
@@ -65,25 +64,5 @@ async function* hashing(
     tick();
     hash.update(chunk);
     yield chunk;
-  }
-}
-
-/** Opens a new file that has no name, so that it is gone when its descriptor is. */
-function openNameless(directory: string): number {
-  const path = join(directory, `.scow-layer-${randomBytes(8).toString('hex')}`);
-  try {
-    const fd = openSync(path, 'wx+', 0o600);
-    unlinkSync(path);
-    return fd;
-  } catch (cause) {
-    throw new Error(`cannot write to ${directory}: ${reason(cause)}`, { cause });
-  }
-}
-
-function writeWhole(fd: number, bytes: Uint8Array, directory: string): void {
-  try {
-    for (let at = 0; at < bytes.byteLength; ) at += writeSync(fd, bytes, at);
-  } catch (cause) {
-    throw new Error(`cannot write the layer to ${directory}: ${reason(cause)}`, { cause });
   }
 }

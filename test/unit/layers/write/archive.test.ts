@@ -37,7 +37,7 @@ function* tarOfTree(root: string, warnings: string[] = [], latest?: number): Gen
   const disk = new DiskTree(root, { overlay: false, rootless: false });
   try {
     const onWarning = (line: string) => void warnings.push(line);
-    yield* tarOf(treeEntries(disk.root(), () => false, { latest, onWarning }));
+    yield* tarOf(treeEntries(disk.root(), { latest, onWarning }));
   } finally {
     disk.close();
   }

@@ -1,0 +1,29 @@
+import { print } from '../../../runtime/linux/output.ts';
+import { parsePlatform } from '../../image/platform.ts';
+import { importArchive } from '../../import.ts';
+import { openInput } from '../../transfer/input-file.ts';
+import { openNewImage } from '../../transfer/new-image.ts';
+import type { Input } from '../command.ts';
+import { makeOptions } from '../make-options.ts';
+import { stoppable } from '../stop.ts';
+
+/** Makes an image of a tar archive. @returns the exit status */
+export function run(input: Input): Promise<number> {
+  return stoppable(async (signal) => {
+    const options = makeOptions(input, signal);
+    const platform = input.text('platform');
+    const chosen = platform === undefined ? undefined : parsePlatform(platform);
+    const archive = openInput(input.text('file') ?? '', signal);
+    try {
+      const destination = await openNewImage(input.text('image') ?? '', input.text('store'));
+      try {
+        const { config } = await importArchive(archive, destination, chosen, options);
+        print(`${config}\n`);
+      } finally {
+        await destination.close();
+      }
+    } finally {
+      archive.close();
+    }
+  });
+}

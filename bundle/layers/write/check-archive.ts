@@ -1,0 +1,28 @@
+import { printable } from '../names.ts';
+import { TarReader } from '../tar/reader.ts';
+
+/**
+ * Hands on the bytes of a tar archive, and checks on the way that it is one.
+ *
+ * @param name how errors call it
+ * @throws Error in one line that names the entry where it is damaged or cut off
+ */
+export async function* checkedArchive(
+  bytes: AsyncIterable<Uint8Array>,
+  name: string,
+): AsyncGenerator<Uint8Array> {
+  const reader = new TarReader({ entry() {}, content() {}, end() {} });
+  const attempt = (work: () => void) => {
+    try {
+      work();
+    } catch (cause) {
+      const entry = reader.entryName === undefined ? '' : `${printable(reader.entryName)}: `;
+      throw new Error(`${name}: ${entry}${(cause as Error).message}`, { cause });
+    }
+  };
+  for await (const chunk of bytes) {
+    attempt(() => reader.push(chunk));
+    yield chunk;
+  }
+  attempt(() => reader.finish());
+}

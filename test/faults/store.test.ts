@@ -2,7 +2,7 @@
  * scow-bundle is killed before each system call by which it changes the store, or the disk is full
  * then: no image is lost, nothing is damaged, and the same command works the next time.
  */
-import { spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import {
   cpSync,
   mkdirSync,
@@ -18,9 +18,19 @@ import { checkStore } from '../../bundle/store/check.ts';
 import { layerDirectory } from '../../bundle/store/files.ts';
 import { prune } from '../../bundle/store/remove.ts';
 import { openStore } from '../../bundle/store/store.ts';
-import { digestOf } from '../helpers/layout.ts';
+import { digestOf, LayoutBuilder, tagged } from '../helpers/layout.ts';
 import { putImage } from '../helpers/stored.ts';
-import { afterChanges, buildFaulty, faultyCommand, KILL, type Point } from './faulty.ts';
+import {
+  afterChanges,
+  buildFaulty,
+  type Ended,
+  faultyCommand,
+  KILL,
+  type Point,
+} from './faulty.ts';
+
+/** Stores that are worked on side by side: mostly they wait for the disk. */
+const AT_ONCE = 6;
 
 let home: string;
 /** A store with something of everything; each run works on a copy. */
@@ -35,6 +45,8 @@ beforeAll(async () => {
   await putImage(store, 'app', { layers: [base], config: { author: 'old' } });
   await putImage(store, 'app', { layers: [base, Buffer.alloc(2048, 'a')] });
   await putImage(store, 'other', { layers: [base], config: { author: 'somebody' } });
+  const layout = new LayoutBuilder(join(home, 'layout'));
+  layout.finish(tagged(layout.image({ layers: [base, Buffer.alloc(2048, 'n')] }), 'new'));
   mkdirSync(join(layerDirectory(template, digestOf(base), 'full'), 'diff'), { recursive: true });
   writeFileSync(join(template, 'leases/process-of-a-dead-one'), `${digestOf(base)}\n`);
   mkdirSync(join(template, 'tmp/layer-01234567/diff'), { recursive: true, mode: 0o700 });
@@ -42,19 +54,28 @@ beforeAll(async () => {
 afterAll(() => rmSync(home, { recursive: true, force: true }));
 
 const COMMANDS: readonly (readonly string[])[] = [
+  ['copy', '--quiet', 'oci:LAYOUT:new', 'app'],
   ['tag', 'other', 'again'],
   ['remove', 'app'],
   ['prune', '--all'],
 ];
 
-function run(store: string, args: readonly string[], env: NodeJS.ProcessEnv = {}) {
+function run(store: string, args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<Ended> {
   const [command] = faultyCommand('bun');
-  const { status, signal, stderr } = spawnSync(command, ['--store', store, ...args], {
+  const words = args.map((word) => word.replace('LAYOUT', join(home, 'layout')));
+  const child = spawn(command, ['--store', store, ...words], {
     argv0: 'scow-bundle',
-    encoding: 'utf8',
     env: { ...process.env, ...env },
+    stdio: ['ignore', 'ignore', 'pipe'],
   });
-  return { status, signal, stderr };
+  let stderr = '';
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    stderr += text;
+  });
+  return new Promise((resolve, reject) => {
+    child.on('error', reject);
+    child.on('close', (status, signal) => resolve({ status, signal, stderr }));
+  });
 }
 
 function copyOfTemplate(): string {
@@ -64,10 +85,11 @@ function copyOfTemplate(): string {
 }
 
 /** The calls by which a command changes something. */
-function changesOf(args: readonly string[]): Point[] {
+async function changesOf(args: readonly string[]): Promise<Point[]> {
   const list = join(home, 'points');
   writeFileSync(list, '');
-  expect(run(copyOfTemplate(), args, { SCOW_FAULT_LIST: list })).toMatchObject({ status: 0 });
+  const ended = await run(copyOfTemplate(), args, { SCOW_FAULT_LIST: list });
+  expect(ended).toMatchObject({ status: 0 });
   const points = readFileSync(list, 'utf8')
     .trimEnd()
     .split('\n')
@@ -99,31 +121,43 @@ async function expectClean(store: string): Promise<void> {
   expect(report).toMatchObject({ problems: [], unused: { blobs: 0, layers: 0 } });
 }
 
+/** One call goes wrong, then the command is run again. */
+async function tryPoint(
+  args: readonly string[],
+  { place, number, call }: Point,
+  outcome: string,
+  after: readonly string[],
+): Promise<void> {
+  const store = copyOfTemplate();
+  const ended = await run(store, args, { SCOW_FAULT: `${place}:${number}:${outcome}` });
+  try {
+    if (outcome === KILL) expect(ended.signal).toBe('SIGKILL');
+    else if (ended.status !== 0) expect(ended.stderr).toMatch(/^scow-bundle: [^\n]+\n$/);
+    await expectWhole(store, after);
+    if (imagesOf(store).join() !== after.join() || args[0] !== 'remove')
+      expect(await run(store, args)).toMatchObject({ status: 0, stderr: '' });
+    expect(imagesOf(store)).toEqual(after);
+    await expectClean(store);
+  } catch (error) {
+    throw new Error(`${outcome} at ${number}, ${call}: ${(error as Error).message}`);
+  }
+  rmSync(store, { recursive: true });
+}
+
 describe.each(COMMANDS.map((args) => [args.join(' '), args] as const))('%s', (_, args) => {
   test.each([KILL, 'ENOSPC'])(
     '%s',
     async (outcome) => {
-      const points = changesOf(args);
+      const points = await changesOf(args);
       expect(points.length).toBeGreaterThan(3);
       const done = copyOfTemplate();
-      run(done, args);
+      await run(done, args);
       const after = imagesOf(done);
-      for (const { place, number, call } of points) {
-        const store = copyOfTemplate();
-        const ended = run(store, args, { SCOW_FAULT: `${place}:${number}:${outcome}` });
-        try {
-          if (outcome === KILL) expect(ended.signal).toBe('SIGKILL');
-          else if (ended.status !== 0) expect(ended.stderr).toMatch(/^scow-bundle: [^\n]+\n$/);
-          await expectWhole(store, after);
-          if (imagesOf(store).join() !== after.join() || args[0] !== 'remove')
-            expect(run(store, args)).toMatchObject({ status: 0, stderr: '' });
-          expect(imagesOf(store)).toEqual(after);
-          await expectClean(store);
-        } catch (error) {
-          throw new Error(`${outcome} at ${number}, ${call}: ${(error as Error).message}`);
-        }
-        rmSync(store, { recursive: true });
-      }
+      const work = async () => {
+        for (let point = points.shift(); point !== undefined; point = points.shift())
+          await tryPoint(args, point, outcome, after);
+      };
+      await Promise.all(Array.from({ length: AT_ONCE }, work));
     },
     300_000,
   );

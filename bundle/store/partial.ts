@@ -72,23 +72,27 @@ export function removePartial({ path }: Partial): void {
   rmSync(path, { force: true });
 }
 
-/** Removes what is left of a blob whose writer died, unless somebody may still continue it. */
-export function removeStalePartial(path: string): void {
-  const continued = !path.includes('.', path.lastIndexOf('/'));
+/**
+ * Takes what is left of a blob whose writer died.
+ *
+ * @param all whether also what may still be continued
+ * @returns undefined while somebody writes it, or may continue it
+ */
+export function takeStalePartial(path: string, all: boolean): Partial | undefined {
   let fd: number;
   try {
     fd = openSync(path, 'r');
   } catch (error) {
-    if (codeOf(error) === 'ENOENT') return;
+    if (codeOf(error) === 'ENOENT') return undefined;
     throw error;
   }
-  try {
-    if (continued && Date.now() - fstatSync(fd).mtimeMs < KEPT) return;
-    // Once it is ours, nobody else renames or removes it; before, somebody may have.
-    if (trySyscall('flock', fd, LOCK.EX | LOCK.NB) === 0 && isAt(fd, path)) rmSync(path);
-  } finally {
-    closeSync(fd);
-  }
+  const own = path.includes('.', path.lastIndexOf('/'));
+  const stale = all || own || Date.now() - fstatSync(fd).mtimeMs >= KEPT;
+  // Once it is ours, nobody else renames or removes it; before, somebody may have.
+  if (stale && trySyscall('flock', fd, LOCK.EX | LOCK.NB) === 0 && isAt(fd, path))
+    return { path, fd };
+  closeSync(fd);
+  return undefined;
 }
 
 /**

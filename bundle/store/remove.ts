@@ -6,7 +6,7 @@ import { type Found, find } from './lookup.ts';
 import { nothing, type Reach, reach, reachLeased } from './reach.ts';
 import type { Store } from './store.ts';
 import { type Content, contentOf, sweep, type Waste, wasteOf } from './sweep.ts';
-import { tidy } from './tidy.ts';
+import { tidyAll } from './tidy.ts';
 
 /** What a removal takes away, or would take. */
 export interface Removal {
@@ -73,8 +73,8 @@ export async function removeImages(
 }
 
 /**
- * Removes what nobody needs: images without a name, and content of no image, as interrupted pulls
- * leave it. What a running process or a bundle uses is needed.
+ * Removes what nobody needs: images without a name, and content of no image, also half of a blob, as
+ * interrupted pulls leave it. What a running process or a bundle uses is needed.
  *
  * @param options.all also images with names that no bundle uses
  * @param options.dryRun only say what would be done
@@ -83,8 +83,8 @@ export async function prune(
   store: Store,
   options: { readonly all: boolean; readonly dryRun: boolean },
 ): Promise<Removal> {
-  if (!options.dryRun && store.exists()) await tidy(store.path);
-  return change(store, options.dryRun, async (situation) => {
+  const leftovers = store.exists() ? await tidyAll(store.path, options.dryRun) : 0;
+  const removal = await change(store, options.dryRun, async (situation) => {
     const gone: Reference[] = [];
     for (const entry of situation.references)
       if (
@@ -95,6 +95,8 @@ export async function prune(
     const left = situation.references.filter((entry) => !gone.includes(entry));
     return { gone, left, content: contentOf(situation.store) };
   });
+  const { waste } = removal;
+  return { ...removal, waste: { ...waste, bytes: waste.bytes + leftovers } };
 }
 
 /** What is to be done: entries that go, all that are left, and the content that may go. */

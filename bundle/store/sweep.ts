@@ -88,7 +88,7 @@ export function unpackedOf(store: string, chain: string): string[] {
 }
 
 /** Bytes that are free when these are gone: a file that has links elsewhere stays. */
-function diskUsage(paths: readonly string[]): number {
+export function diskUsage(paths: readonly string[]): number {
   const inodes = new Map<string, { links: number; bytes: number }>();
   const waiting = [...paths];
   for (let path = waiting.pop(); path !== undefined; path = waiting.pop()) {

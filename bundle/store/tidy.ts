@@ -1,10 +1,11 @@
-import { readdirSync } from 'node:fs';
+import { closeSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { discard, lockStale } from '../temporary.ts';
 import { STORE } from './files.ts';
 import { dropDeadLeases } from './leases.ts';
 import { withLock } from './lock.ts';
-import { isPartial, removeStalePartial } from './partial.ts';
+import { isPartial, takeStalePartial } from './partial.ts';
+import { diskUsage } from './sweep.ts';
 
 /**
  * Removes what processes left that were killed: their leases, temporary directories and
@@ -13,12 +14,46 @@ import { isPartial, removeStalePartial } from './partial.ts';
  */
 export async function tidy(store: string): Promise<void> {
   await withLock(store, 'exclusive', () => dropDeadLeases(store));
+  for (const { remove } of leftovers(store, false)) remove();
+}
+
+/**
+ * Like `tidy`, with the blobs that might be continued.
+ *
+ * @param dryRun only look
+ * @returns bytes that it frees
+ */
+export async function tidyAll(store: string, dryRun: boolean): Promise<number> {
+  if (!dryRun) await withLock(store, 'exclusive', () => dropDeadLeases(store));
+  let bytes = 0;
+  for (const { path, release, remove } of leftovers(store, true)) {
+    bytes += diskUsage([path]);
+    if (dryRun) release();
+    else remove();
+  }
+  return bytes;
+}
+
+/** Something in `tmp/` whose owner died. It is locked until one of the two is called. */
+interface Leftover {
+  readonly path: string;
+  release(): void;
+  remove(): void;
+}
+
+function* leftovers(store: string, all: boolean): Generator<Leftover> {
   const parent = join(store, STORE.temporary);
-  for (const entry of readdirSync(parent, { withFileTypes: true })) {
-    const path = join(parent, entry.name);
-    if (isPartial(entry.name)) removeStalePartial(path);
-    if (!entry.isDirectory()) continue;
-    const lock = lockStale(path);
-    if (lock !== undefined) discard({ parent, name: entry.name, lock });
+  for (const { name } of readdirSync(parent, { withFileTypes: true })) {
+    const path = join(parent, name);
+    const fd = isPartial(name) ? takeStalePartial(path, all)?.fd : lockStale(path);
+    if (fd === undefined) continue;
+    const release = () => closeSync(fd);
+    const remove = isPartial(name)
+      ? () => {
+          rmSync(path);
+          release();
+        }
+      : () => discard({ parent, name, lock: fd });
+    yield { path, release, remove };
   }
 }

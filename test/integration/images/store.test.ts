@@ -1,4 +1,5 @@
 import { spawn, spawnSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { once as ending } from 'node:events';
 import {
   closeSync,
@@ -14,6 +15,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { checkStore, type StoreReport } from '../../../bundle/store/check.ts';
 import { openStore, type Store } from '../../../bundle/store/store.ts';
 import type { Summary } from '../../../bundle/store/summary.ts';
@@ -293,6 +295,41 @@ test('processes that change the store at once wait for each other', async () => 
   expect(new Set(store.references().map(({ name }) => name))).toEqual(
     new Set(['localhost/app:latest', ...names.map((name) => `localhost/${name}`)]),
   );
+});
+
+test('prune takes nothing of what is being copied, and all that a killed copy left', async () => {
+  const layout = new LayoutBuilder(join(home, 'layout'));
+  const layers = [1, 2, 3].map(() => archive({ name: 'file', content: randomBytes(3_000_000) }));
+  layout.finish(tagged(layout.image({ layers }), 'x'));
+  const [command = '', ...first] = bundlerCommand('bun');
+  const words = [...first, '--store', store.path, 'copy', '-q', `oci:${layout.path}:x`, 'app'];
+  for (const milliseconds of [60, 90, 120, 150]) {
+    const copy = spawn(command, words, { stdio: 'ignore' });
+    const end = ending(copy, 'exit');
+    await sleep(milliseconds);
+    copy.kill('SIGSTOP');
+    const prune = spawn(command, [...first, '--store', store.path, 'prune', '--all']);
+    const pruned = ending(prune, 'exit');
+    // It waits where the copy was stopped while it had the store for itself.
+    await Promise.race([pruned, sleep(1000)]);
+    copy.kill('SIGCONT');
+    expect([await pruned, await end]).toEqual([
+      [0, null],
+      [0, null],
+    ]);
+    expect(bundler('verify', 'localhost/app')).toContain(': sound');
+    bundler('rmi', 'app');
+    const killed = spawn(command, words, { stdio: 'ignore' });
+    const death = ending(killed, 'exit');
+    await sleep(milliseconds);
+    killed.kill('SIGKILL');
+    await death;
+    expect((await checkStore(store, false)).problems).toEqual([]);
+    bundler('prune', '--all');
+    expect(readdirSync(join(store.path, 'blobs/sha256'))).toEqual([]);
+    expect(readdirSync(join(store.path, 'leases'))).toEqual([]);
+    expect(readdirSync(join(store.path, 'tmp'))).toEqual([]);
+  }
 });
 
 test('on a full disk nothing is lost, and an image can be removed', async () => {

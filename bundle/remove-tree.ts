@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
-import { AT, O } from '../runtime/linux/constants.ts';
+import { AT, O, RESOLVE } from '../runtime/linux/constants.ts';
 import { errnoCode } from '../runtime/linux/errno.ts';
 import { DT_DIR, listDirectory } from '../runtime/linux/listing.ts';
-import { batch, SyscallError, syscall, trySyscall } from '../runtime/linux/syscall.ts';
+import { batch, SyscallError, syscall, trySyscall, writeWord } from '../runtime/linux/syscall.ts';
 
 const ENOENT = errnoCode('ENOENT');
 const EACCES = errnoCode('EACCES');
@@ -15,7 +15,7 @@ type Name = Uint8Array;
  * Removes a directory and all that it holds, whatever its modes, names and depth. No symbolic
  * link is followed: everything is named relative to an open directory. Since paths and the
  * number of open descriptors have limits, a deep tree is flattened on the way: a directory moves
- * up to the top before its content is looked at.
+ * up to the top before its content is looked at. What is mounted in the tree ends it with an error.
  *
  * The tree must be one that nobody else can change, such as one below a directory of mode 0700
  * that this program made.
@@ -48,16 +48,24 @@ export function removeTree(parent: number, name: string): void {
   syscall('unlinkat', parent, name, AT.REMOVEDIR);
 }
 
+/** `struct open_how` of openat2(2): a directory that is neither a symbolic link nor a mount. */
+const HOW = (() => {
+  const how = new DataView(new ArrayBuffer(24));
+  writeWord(how, 0, O.RDONLY | O.DIRECTORY | O.NOFOLLOW | O.CLOEXEC);
+  writeWord(how, 16, RESOLVE.NO_XDEV);
+  return new Uint8Array(how.buffer);
+})();
+
 /** Opens a directory and makes it ours to change. Without privileges its mode may forbid both. */
 function openDirectory(parent: number, name: Name): number | undefined {
-  const flags = O.RDONLY | O.DIRECTORY | O.NOFOLLOW | O.CLOEXEC;
-  let fd = trySyscall('openat', parent, name, flags, 0);
+  const open = () => trySyscall('openat2', parent, name, HOW, HOW.length);
+  let fd = open();
   if (fd === -EACCES) {
     syscall('fchmodat', parent, name, 0o700);
-    fd = trySyscall('openat', parent, name, flags, 0);
+    fd = open();
   }
   if (fd === -ENOENT) return undefined;
-  if (fd < 0) throw new SyscallError('openat', [parent, name, flags, 0], -fd);
+  if (fd < 0) throw new SyscallError('openat2', [parent, name], -fd);
   syscall('fchmod', fd, 0o700);
   return fd;
 }

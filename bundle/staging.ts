@@ -10,11 +10,15 @@ import {
 } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { codeOf, reason } from '../runtime/linux/reason.ts';
+import { RECORD, UPPER, WORK } from './record.ts';
 import { discard, isTemporary, lockStale, makeTemporary, removeStale } from './temporary.ts';
+
+/** What a bundle has besides config.json, which comes last. */
+const PARTS = ['rootfs', UPPER, WORK, RECORD] as const;
 
 /** A place to build a bundle in, where nobody takes it for one before it is complete. */
 export interface Staging {
-  /** Where to put `rootfs` and `config.json`. */
+  /** Where to put the parts of the bundle. */
   readonly path: string;
   /** Makes it the bundle, in one step. @throws Error when something else has taken its place */
   commit(): void;
@@ -89,13 +93,13 @@ function stageInside(bundle: string, target: string): Staging {
   return {
     path,
     commit() {
-      const rootfs = join(target, 'rootfs');
       try {
-        renameSync(join(path, 'rootfs'), rootfs);
+        for (const part of PARTS.filter((name) => existsSync(join(path, name))))
+          renameSync(join(path, part), join(target, part));
         // A link, unlike a rename, never replaces what somebody else may have put there.
         linkSync(join(path, 'config.json'), join(target, 'config.json'));
       } catch (error) {
-        if (!existsSync(join(path, 'rootfs'))) renameSync(rootfs, join(path, 'rootfs'));
+        takeBack(target, path);
         throw new Error(`cannot put the bundle at ${bundle}: ${reason(error)}`, { cause: error });
       }
       discard(temporary);
@@ -104,15 +108,33 @@ function stageInside(bundle: string, target: string): Staging {
   };
 }
 
-/** Takes back a rootfs whose unpack was killed between the two steps of its end. */
+/** Takes back what had moved to its place when the end of its making was killed. */
 function reclaim(target: string, prefix: string): void {
   const names = readdirSync(target);
   const left = names.find((name) => isTemporary(name, prefix));
-  if (left === undefined || !names.includes('rootfs') || names.includes('config.json')) return;
+  if (left === undefined || names.includes('config.json')) return;
   const inside = join(target, left);
-  if (!existsSync(join(inside, 'config.json')) || existsSync(join(inside, 'rootfs'))) return;
+  if (!existsSync(join(inside, 'config.json'))) return;
   const lock = lockStale(inside);
   if (lock === undefined) return;
-  renameSync(join(target, 'rootfs'), join(inside, 'rootfs'));
+  takeBack(target, inside);
   closeSync(lock);
+}
+
+function takeBack(target: string, inside: string): void {
+  for (const part of PARTS)
+    if (existsSync(join(target, part)) && !existsSync(join(inside, part)))
+      renameSync(join(target, part), join(inside, part));
+}
+
+/** Cleans up after a failure, which stays the one that is reported. */
+export function abandon(staging: Staging, cause: unknown): void {
+  try {
+    staging.discard();
+  } catch (error) {
+    throw new Error(
+      `${(cause as Error).message}; and ${staging.path} could not be removed: ${reason(error)}`,
+      { cause },
+    );
+  }
 }

@@ -7,12 +7,14 @@ import {
   mkdirSync,
   openSync,
   readdirSync,
+  realpathSync,
 } from 'node:fs';
 import { join } from 'node:path';
 import { LOCK } from '../runtime/linux/constants.ts';
 import { errnoCode } from '../runtime/linux/errno.ts';
 import { codeOf } from '../runtime/linux/reason.ts';
 import { trySyscall } from '../runtime/linux/syscall.ts';
+import { unmountBelow } from './mount/table.ts';
 import { removeTree } from './remove-tree.ts';
 
 const EAGAIN = errnoCode('EAGAIN');
@@ -50,8 +52,12 @@ export function isTemporary(name: string, prefix: string): boolean {
   return name.startsWith(prefix) && /^[0-9a-f]{8}$/.test(name.slice(prefix.length));
 }
 
-/** Removes a temporary directory with all that it holds; nothing happens if it is gone. */
+/**
+ * Removes a temporary directory with all that it holds; nothing happens if it is gone. What is
+ * mounted in there, by somebody who was killed, is unmounted.
+ */
 export function discard({ parent, name, lock }: Temporary): void {
+  unmountBelow(join(realpathSync(parent), name));
   const directory = openSync(parent, constants.O_RDONLY | constants.O_DIRECTORY);
   try {
     removeTree(directory, name);

@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs';
+import { resolve } from 'node:path';
 import type { Descriptor, Index } from '../../schemas/image.ts';
 
 const REF_NAME = 'org.opencontainers.image.ref.name';
@@ -30,6 +31,12 @@ export function parseImageReference(text: string): ImageReference {
   if (layout === '' || tag === '')
     throw new Error(`--image ${JSON.stringify(text)}: want LAYOUT or LAYOUT:TAG`);
   return { layout, tag };
+}
+
+/** `LAYOUT[:TAG]` with an absolute path: what it means wherever it is read. */
+export function absoluteReference(text: string): string {
+  const { layout, tag } = parseImageReference(text);
+  return tag === undefined ? resolve(layout) : `${resolve(layout)}:${tag}`;
 }
 
 /** The tags of a layout, in the order of its index. */

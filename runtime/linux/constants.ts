@@ -108,6 +108,7 @@ export const MS = {
 
 /** umount2(2) */
 export const MNT_DETACH = 2;
+export const UMOUNT_NOFOLLOW = 8;
 
 /** mount_setattr(2) */
 export const MOUNT_ATTR = {
@@ -201,6 +202,7 @@ export const MAGIC = {
   TMPFS: 0x01021994,
   SELINUX: 0xf97cff8c,
   RDTGROUP_SUPER: 0x7655821,
+  OVERLAYFS_SUPER: 0x794c7630,
 } as const;
 
 /** ioctl_tty(2) (asm-generic; the same on x86-64 and arm64) */

@@ -61,7 +61,7 @@ async function outcomesOf(images: readonly string[], slowly = images.length) {
     const made = outcomes.flatMap((outcome, i) => (outcome === null ? [`${i}`] : []));
     expect(readdirSync(join(home, folder)).sort()).toEqual(made.sort());
     for (const name of made)
-      expect(readdirSync(join(home, folder, name))).toEqual(['config.json', 'rootfs']);
+      expect(readdirSync(join(home, folder, name))).toEqual(['config.json', 'rootfs', 'scow.json']);
     for (const outcome of outcomes) {
       if (outcome === null) continue;
       expect(outcome.kind).toMatch(/^(Error|EntryError)$/);

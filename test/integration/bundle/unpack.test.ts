@@ -260,10 +260,10 @@ test('an existing empty folder becomes the bundle, also the current one', () => 
   mkdirSync(bundle());
   const args = ['unpack', '--image', '../layout', '.'];
   expect(scowBundle(args, { cwd: bundle() })).toMatchObject({ status: 0, stderr: '' });
-  expect(readdirSync(bundle())).toEqual(['config.json', 'rootfs']);
+  expect(readdirSync(bundle())).toEqual(['config.json', 'rootfs', 'scow.json']);
   const again = scowBundle(args, { cwd: bundle() });
   expect(again).toMatchObject({ status: 1, stderr: expect.stringContaining('. is not empty') });
-  expect(readdirSync(bundle())).toEqual(['config.json', 'rootfs']);
+  expect(readdirSync(bundle())).toEqual(['config.json', 'rootfs', 'scow.json']);
 });
 
 test('a signal that the caller has us ignore does not stop the unpack', async () => {
@@ -272,7 +272,7 @@ test('a signal that the caller has us ignore does not stop the unpack', async ()
   child.stdout.on('data', () => child.kill('SIGHUP'));
   const [status] = await once(child, 'close');
   expect(status).toBe(0);
-  expect(readdirSync(bundle())).toEqual(['config.json', 'rootfs']);
+  expect(readdirSync(bundle())).toEqual(['config.json', 'rootfs', 'scow.json']);
 });
 
 test('a program that stops listening stops the unpack', async () => {

@@ -4,6 +4,7 @@ import {
   chownSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
   rmSync,
   statSync,
@@ -11,6 +12,8 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { readRecord } from '../../../bundle/record.ts';
+import { layerDirectory } from '../../../bundle/store/files.ts';
 import { scowBundle } from '../../helpers/bundler.ts';
 import { debianImage } from '../../helpers/debian-image.ts';
 import { reachableBuild } from '../../helpers/reachable-build.ts';
@@ -113,6 +116,28 @@ describe('as root', () => {
       readFileSync(join(bundleBy(by), 'config.json'), 'utf8'),
     );
     expect(first).toBe(second);
+  });
+
+  test.each<[string, readonly number[], object, readonly string[]]>([
+    ['mounted from layers', [], {}, []],
+    ['copied from them', [1, 4], {}, ['--copy']],
+    ['mounted, when some layers were lost', [0, 1, 2, 3, 4], {}, []],
+    ['mounted, by Node.js', [], { engine: 'node' }, []],
+  ])('%s, it is the same', (_, lost, engine, flags) => {
+    const store = join(home, 'store');
+    const bundle = join(home, 'made');
+    const layers = () => readRecord(bundle).layers.map((id) => layerDirectory(store, id, 'full'));
+    expect(
+      scowBundle(['--store', store, 'create', ...flags, `oci:${image}`, bundle], engine),
+    ).toEqual(DONE);
+    try {
+      expect(differences(expected, readTree(join(bundle, 'rootfs')))).toEqual([]);
+      expect(readdirSync(join(store, 'tmp'))).toEqual([]);
+    } finally {
+      const made = layers();
+      expect(scowBundle(['delete', bundle])).toEqual(DONE);
+      for (const i of lost) rmSync(made[i] as string, { recursive: true });
+    }
   });
 
   /** What a shell script prints in the bundle, and its status. */

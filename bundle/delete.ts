@@ -1,0 +1,62 @@
+import { closeSync, constants, openSync, readdirSync, rmdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { codeOf, reason } from '../runtime/linux/reason.ts';
+import { endContainers, refuseInUse } from './in-use.ts';
+import { unmountBundle } from './mount/bundle.ts';
+import { mountsAt } from './mount/table.ts';
+import { bundlePath, RECORD, readRecord } from './record.ts';
+import { removeTree } from './remove-tree.ts';
+import { openStore } from './store/store.ts';
+
+/** How a bundle is removed. */
+export interface DeleteOptions {
+  /** End what runs from it. */
+  readonly force: boolean;
+  /** Value of scow's `--root`, where containers are looked for. */
+  readonly root: string | undefined;
+}
+
+/**
+ * Removes a bundle: its mount, its files, and its claim to the layers of the store. Nothing outside
+ * of its directory is touched, whatever is mounted or linked there. What was killed half-way can be
+ * done again.
+ *
+ * @throws Error in one line when it is none, is in use, or cannot be removed
+ */
+export function deleteBundle(bundle: string, { force, root }: DeleteOptions): void {
+  const record = readRecord(bundle);
+  const path = bundlePath(bundle);
+  if (force) endContainers(path, root);
+  else refuseInUse(path, root);
+  unmountBundle(path);
+  const mount = mountsAt(path).find(({ point }) => point !== path);
+  if (mount !== undefined)
+    throw new Error(`${mount.point} is a mount in the bundle ${bundle}: unmount it first`);
+  try {
+    removeAll(path);
+  } catch (error) {
+    throw new Error(`cannot remove the bundle ${bundle}: ${reason(error)}`, { cause: error });
+  }
+  if (record.store !== undefined) openStore(record.store).releaseBundle(path);
+}
+
+/** The record goes last: with it, the bundle can still be named. */
+function removeAll(path: string): void {
+  const directory = openSync(path, constants.O_RDONLY | constants.O_DIRECTORY);
+  try {
+    const entries = readdirSync(path, { withFileTypes: true });
+    for (const entry of entries) {
+      if (entry.isDirectory()) removeTree(directory, entry.name);
+      else if (entry.name !== RECORD) rmSync(join(path, entry.name));
+    }
+  } finally {
+    closeSync(directory);
+  }
+  rmSync(join(path, RECORD));
+  try {
+    rmdirSync(path);
+  } catch (error) {
+    // A mount point that the bundle was made in stays.
+    if (codeOf(error) !== 'EBUSY') throw error;
+  }
+}

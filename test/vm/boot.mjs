@@ -7,8 +7,8 @@
  *
  * Without --systemd the first process is a shell script, and every controller of cgroup v2 is
  * enabled below the root; with it systemd boots, and the command runs in a service that was
- * delegated its cgroup. Exit status 124: the time was over; 125: the machine did not start, or ended
- * without a result.
+ * delegated its cgroup. Exit status 124: the time was over; 125: the machine ended without a result; 126:
+ * it cannot be started here.
  */
 import { spawn, spawnSync } from 'node:child_process';
 import {
@@ -300,7 +300,7 @@ try {
   });
 } catch (error) {
   console.error(`test/vm: the machine cannot be started: ${error.message}`);
-  process.exitCode = 125;
+  process.exitCode = 126;
 } finally {
   machine.end();
 }

@@ -1,5 +1,7 @@
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { spawn, spawnSync } from 'node:child_process';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import { Cgroup } from '../../runtime/cgroups/cgroup.ts';
 import type { Resources } from '../../schemas/resources-config.ts';
 import { bundleOf, cleanUp, newId, type Result, running, scow } from '../helpers/scow.ts';
 
@@ -75,6 +77,14 @@ test('every limit of config.json is in its file, and update changes it', () => {
   expect(read('cpu.max')).toBe('20000 100000');
   expect(read('memory.swap.max')).toBe('max');
   expect(read('cpu.idle')).toBe('1');
+  const input = JSON.stringify({
+    hugepageLimits: [{ pageSize: '2mb', limit: 2097152 }],
+    unified: { 'memory.high': 'max' },
+  });
+  expect(scow(['update', '-r', '-', id], { engine, input })).toMatchObject({ stderr: '' });
+  update('--memory-reservation', '2m', '--blkio-weight', '10', '--cpuset-mems', '0');
+  const files = ['hugetlb.2MB.max', 'memory.high', 'memory.low', 'io.weight'];
+  expect(files.map(read)).toEqual(['2097152', 'max', '2097152', 'default 1']);
   update('--cpu-idle', '0', '--cpu-share', '2', '--cpu-burst', '15000');
   expect([read('cpu.idle'), read('cpu.weight'), read('cpu.max.burst')]).toEqual([
     '0',
@@ -108,12 +118,65 @@ test('a limit on CPU time throttles', () => {
 });
 
 test('a limit that is too small for init is told as that, and nothing is left', () => {
-  const { id, status, stderr } = run({ memory: { limit: 100000 } }, 'true');
+  const { id, status, stderr } = run({ unified: { 'memory.max': '81920' } }, 'true');
   expect(status).toBe(1);
   expect(stderr).toMatch(
-    /^scow: the memory limit is too small.*\[\/linux\/resources\/memory\/limit\]\n$/,
+    /^scow: the memory limit is too small.*\[\/linux\/resources\/unified\/memory\.max\]\n$/,
   );
   expect(() => readFileSync(join(MOUNT, id, 'cgroup.procs'))).toThrow(/ENOENT/);
+});
+
+test('a container runs with less memory than under a peer, and with too little an error says so', () => {
+  const memory = (pages: number, ...args: string[]): Result => {
+    const id = newId();
+    const resources = { memory: { limit: 4096 * pages } };
+    return scow(['run', '--bundle', bundle(id, resources, ...args), id], { engine });
+  };
+  // The program itself is read into the page cache at another's cost.
+  expect(memory(1000, 'true').status).toBe(0);
+  // crun 1.8.1 needs 45 pages: bench/memory-floor.mjs.
+  expect(memory(44, 'true')).toMatchObject({ status: 0, stderr: '' });
+  // Below, whatever is the first that finds none: init, the exec, or the program, who are killed.
+  const ends = [4, 12, 20, 28, 32, 34, 36].map((pages) => {
+    const { status, stderr } = memory(pages, 'true');
+    if (status === 1 && / {2}\[\/linux\/resources\/memory\/limit\]\n$/.test(stderr))
+      return /^scow: the memory limit is too small to (create|execute)/.exec(stderr)?.[1];
+    return { status, stderr };
+  });
+  const told = ends.filter((end) => typeof end === 'string');
+  expect(told.length).toBeGreaterThanOrEqual(4);
+  for (const end of ends.slice(told.length))
+    expect([
+      { status: 137, stderr: '' },
+      { status: 0, stderr: '' },
+    ]).toContainEqual(end);
+});
+
+test('a cgroup with processes gets no controllers for its children, not those for threads either', () => {
+  const above = join(MOUNT, newId());
+  mkdirSync(above);
+  const sleeper = spawn('sleep', ['1000']);
+  try {
+    writeFileSync(join(above, 'cgroup.procs'), String(sleeper.pid));
+    const start = (resources: Resources) => {
+      const id = newId();
+      const path = bundle(
+        `${basename(above)}/${id}`,
+        resources,
+        'cat',
+        '/sys/fs/cgroup/cgroup.type',
+      );
+      return scow(['run', '--bundle', path, id], { engine });
+    };
+    expect(start({})).toMatchObject({ stdout: 'domain\n', stderr: '' });
+    expect(start({ pids: { limit: 5 } }).stderr).toMatch(
+      /pids controller is not enabled in .*: there are processes in .* itself.* {2}\[\/linux\/resources\/pids\/limit\]\n$/,
+    );
+    expect(readFileSync(join(above, 'cgroup.subtree_control'), 'latin1')).toBe('');
+  } finally {
+    sleeper.kill('SIGKILL');
+    Cgroup.at(above).remove();
+  }
 });
 
 test('what the kernel refuses is named with what there is', () => {
@@ -131,10 +194,49 @@ test('checkBeforeUpdate refuses a limit below what is in use', () => {
   expect(read('memory.max')).toBe('67108864');
 });
 
-test('device rules hold for what is opened', () => {
-  const devices = [{ allow: false, access: 'rwm' }];
-  const script = 'head -c1 /dev/zero | wc -c; mknod /dev/shm/kmsg c 1 11; head -c1 /dev/shm/kmsg';
-  const { stdout, stderr } = run({ devices }, script);
-  expect(stdout.trim()).toBe('1');
-  expect(stderr).toMatch(/not permitted/);
+test('device rules hold for what is opened, and an update takes their place', () => {
+  const id = newId();
+  const kmsg = { path: '/dev/kmsg', type: 'c', major: 1, minor: 11 };
+  const path = bundleOf((config) => {
+    running('sleep', '1000')(config);
+    const devices = [{ allow: false, access: 'rwm' }];
+    Object.assign(config.linux ?? {}, { resources: { devices }, devices: [kmsg] });
+  });
+  expect(scow(['run', '--detach', '--bundle', path, id], { engine })).toMatchObject({ status: 0 });
+  const open = () =>
+    scow(['exec', id, 'sh', '-c', 'head -c1 /dev/zero | wc -c; : </dev/kmsg'], { engine });
+  expect(open()).toMatchObject({ stdout: '1\n', stderr: expect.stringMatching(/not permitted/) });
+  const allow = { allow: true, type: 'c', major: 1, minor: 11, access: 'r' };
+  const input = JSON.stringify({ devices: [allow] });
+  expect(scow(['update', '-r', '-', id], { engine, input })).toMatchObject({ status: 0 });
+  expect(open()).toMatchObject({ stdout: '1\n', stderr: '' });
 });
+
+test('limits of block devices are in their files, and the scheduler BFQ has its own', () => {
+  expect(modprobe('--all', 'loop', 'bfq')).toBe('');
+  try {
+    const loop = { major: 7, minor: 0 };
+    const { id, read } = start({
+      blockIO: {
+        weight: 300,
+        throttleReadBpsDevice: [{ ...loop, rate: 1048576 }],
+        throttleWriteIOPSDevice: [{ ...loop, rate: 100 }],
+      },
+    });
+    expect(read('io.bfq.weight')).toBe('default 300');
+    expect(read('io.max')).toBe('7:0 rbps=1048576 wbps=max riops=max wiops=100');
+    const input = JSON.stringify({
+      blockIO: { weight: 10, throttleReadBpsDevice: [{ ...loop, rate: 0 }] },
+    });
+    expect(scow(['update', '-r', '-', id], { engine, input })).toMatchObject({ stderr: '' });
+    expect(read('io.bfq.weight')).toBe('default 10');
+    expect(read('io.max')).toBe('7:0 rbps=max wbps=max riops=max wiops=100');
+  } finally {
+    modprobe('-r', 'bfq');
+  }
+});
+
+/** @returns what is complained of */
+function modprobe(...args: string[]): string {
+  return spawnSync('modprobe', args, { encoding: 'utf8' }).stderr;
+}

@@ -76,7 +76,7 @@ function startIn<T>(cgroup: Cgroup, start: (place: Placement) => T): T {
     return start({ birthplace: cgroup });
   } catch (cause) {
     // The kernel kills what is born in a cgroup that was killed once, but not what moves there.
-    if (cause instanceof KilledAtBirth) return start({ later: cgroup });
+    if (cause instanceof KilledAtBirth && !cgroup.ranOutOfMemory()) return start({ later: cgroup });
     if (refusesBirth(cause, cgroup)) throw new CannotStartThere(cgroup, cause);
     throw cause;
   }

@@ -1,5 +1,5 @@
 /**
- * node test/vm/boot.mjs [--systemd] [--share DIR] [--timeout SECONDS] -- COMMAND [ARGUMENT…]
+ * node test/vm/boot.mjs [--systemd] [--cpus N] [--share DIR] [--timeout SECONDS] -- COMMAND [ARGUMENT…]
  *
  * Boots Debian's kernel in qemu over the files of this machine and runs one command there, as root, in
  * the current folder. Its output and exit status are this program's. The machine's own files are
@@ -207,7 +207,7 @@ class Machine {
   }
 }
 
-async function boot(machine, { systemd, share, timeout, command }) {
+async function boot(machine, { systemd, cpus, share, timeout, command }) {
   const { folder } = machine;
   const version = kernelVersion();
   const cache = join(CACHE, version);
@@ -223,7 +223,7 @@ async function boot(machine, { systemd, share, timeout, command }) {
   const qemu = machine.start(
     'qemu-system-x86_64',
     [
-      ...['-M', 'pc', '-nodefaults', '-display', 'none', '-no-reboot', '-smp', '2', '-m', MEMORY],
+      ...['-M', 'pc', '-nodefaults', '-display', 'none', '-no-reboot', '-smp', cpus, '-m', MEMORY],
       // Emulation: a /dev/kvm that is not the processor's own hangs an ordinary kernel.
       ...['-accel', 'tcg,thread=multi,tb-size=1024', '-cpu', 'max'],
       // A memfd needs no room in /dev/shm, which is small in containers.
@@ -280,6 +280,7 @@ function readIfThere(file) {
 const { values, positionals } = parseArgs({
   options: {
     systemd: { type: 'boolean', default: false },
+    cpus: { type: 'string', default: '2' },
     share: { type: 'string' },
     timeout: { type: 'string', default: '600' },
   },
@@ -294,6 +295,7 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'])
 try {
   process.exitCode = await boot(machine, {
     systemd: values.systemd,
+    cpus: values.cpus,
     share: values.share === undefined ? undefined : realpathSync(values.share),
     timeout: Number(values.timeout),
     command: positionals,

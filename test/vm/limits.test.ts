@@ -3,7 +3,15 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { Cgroup } from '../../runtime/cgroups/cgroup.ts';
 import type { Resources } from '../../schemas/resources-config.ts';
-import { bundleOf, cleanUp, newId, type Result, running, scow } from '../helpers/scow.ts';
+import {
+  bundleOf,
+  cleanUp,
+  newId,
+  type Result,
+  running,
+  scow,
+  testDirectory,
+} from '../helpers/scow.ts';
 
 afterEach(cleanUp);
 
@@ -150,6 +158,23 @@ test('a container runs with less memory than under a peer, and with too little a
       { status: 137, stderr: '' },
       { status: 0, stderr: '' },
     ]).toContainEqual(end);
+});
+
+test('a process that finds too little memory to join a container says so, and the container lives', () => {
+  const { id } = start({ memory: { limit: 4096 * 80 } });
+  const args = ['update', '--memory', String(4096 * 42), id];
+  expect(scow(args, { engine })).toMatchObject({ status: 0, stderr: '' });
+  const file = join(testDirectory(), 'process.json');
+  // Of two the kernel kills the one that is to be killed first.
+  const process = { args: ['true'], cwd: '/', user: { uid: 0, gid: 0 }, oomScoreAdj: 1000 };
+  writeFileSync(file, JSON.stringify(process));
+  expect(scow(['exec', '--process', file, id], { engine })).toMatchObject({
+    status: 255,
+    stderr: expect.stringMatching(
+      /^scow: the memory limit is too small to start a process: .* {2}\[\/linux\/resources\/memory\/limit\]\n$/,
+    ),
+  });
+  expect(JSON.parse(scow(['state', id], { engine }).stdout)).toMatchObject({ status: 'running' });
 });
 
 test('a cgroup with processes gets no controllers for its children, not those for threads either', () => {

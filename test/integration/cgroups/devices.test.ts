@@ -178,6 +178,28 @@ test('new rules take the place of the old ones, and programs of others stay', ()
   syscall('munmap', stack, STACK);
 });
 
+test('while rules are exchanged there is no moment without them', async () => {
+  makeNodes();
+  const zero = (access: string): DeviceRule[] => [
+    { allow: false, access: 'rwm' },
+    { allow: true, type: 'c', major: 1, minor: 3, access: 'rw' },
+    { allow: true, type: 'c', major: 1, minor: 5, access },
+  ];
+  applyDeviceRules(cgroup, zero('w'));
+  // A redirection that fails ends the shell: each look is one of its own.
+  const look = `cd ${nodes}; n=0; while :; do (: <c-1-5) 2>&- && echo opened; (: <c-1-3) || echo refused; n=$((n+1)); echo $n; done`;
+  const child = await sandbox.run(cgroup, look);
+  let said = '';
+  child.stdout?.on('data', (data) => {
+    said += data;
+  });
+  while (!said.includes('\n300\n')) {
+    for (const access of ['m', 'w', 'wm']) applyDeviceRules(cgroup, zero(access));
+    await new Promise((resolve) => setTimeout(resolve, 1));
+  }
+  expect(said).not.toMatch(/opened|refused/);
+});
+
 test('surplus programs of ours are removed at the next change', () => {
   const directory = cgroup.open();
   for (let i = 0; i < 3; i++) {

@@ -1,4 +1,5 @@
 import type { Descriptor } from '../../schemas/image.ts';
+import { hasBlob } from './blobs.ts';
 import type { RegistryClient } from './client.ts';
 import { hasStatus, RegistryError } from './error.ts';
 import { type Body, drop, type HttpResponse } from './http.ts';
@@ -175,13 +176,18 @@ async function resume({ client, descriptor, scopes }: Upload, at: Session): Prom
 }
 
 async function finish({ client, descriptor, scopes }: Upload, location: URL): Promise<void> {
-  const response = await client.request({
-    method: 'PUT',
-    path: finalUrl(location, descriptor),
-    scopes,
-    expect: [201, 204],
-  });
-  await drop(response);
+  try {
+    const response = await client.request({
+      method: 'PUT',
+      path: finalUrl(location, descriptor),
+      scopes,
+      expect: [201, 204],
+    });
+    await drop(response);
+  } catch (error) {
+    // An answer that was lost on its way is asked for again, when the upload is over already.
+    if (!hasStatus(error, 404) || !(await hasBlob(client, descriptor))) throw error;
+  }
 }
 
 async function session(
@@ -210,9 +216,10 @@ function rangeEnd({ headers }: HttpResponse): number | undefined {
   return last === 0 ? 0 : last + 1;
 }
 
-function finalUrl(location: URL, { digest }: Descriptor): URL {
-  const url = new URL(location.href);
-  url.searchParams.set('digest', digest);
+/** The rest of the query stays as it was written, for it may be signed. */
+function finalUrl({ href }: URL, { digest }: Descriptor): URL {
+  const url = new URL(href);
+  url.search = `${url.search}${url.search === '' ? '?' : '&'}digest=${encodeURIComponent(digest)}`;
   return url;
 }
 

@@ -402,3 +402,51 @@ test('blobs of another repository of the same registry are mounted, not sent', a
     ),
   ).toEqual([]);
 });
+
+test('a token that is over is replaced; an identity token is sent as OAuth 2.0 has it', async () => {
+  const { manifest } = registry.image('tokens', '1');
+  const asked: string[] = [];
+  let left = 0;
+  registry.intercept = async (request, response) => {
+    if (request.url.startsWith('/token')) {
+      let body = '';
+      for await (const part of request) body += part;
+      asked.push(`${request.method} ${request.url} ${body}`);
+      // Good for two requests.
+      left = 2;
+      response.end(JSON.stringify({ access_token: `t${asked.length}` }));
+      return true;
+    }
+    if (request.headers.authorization === `Bearer t${asked.length}` && left-- > 0) return false;
+    const challenge = `Bearer realm="http://${registry.host}/token",service="s"`;
+    refuse(response, 401, 'UNAUTHORIZED', 'wanted', { 'www-authenticate': challenge });
+    return true;
+  };
+  const auths = { [registry.host]: { identitytoken: 'who I am' } };
+  mkdirSync(join(home, '.docker'));
+  writeFileSync(join(home, '.docker/config.json'), JSON.stringify({ auths }));
+  expect(await pull('tokens:1')).toEqual({ status: 0, stdout: `${manifest.digest}\n`, stderr: '' });
+  expect(asked).toEqual(
+    Array(2).fill(
+      'POST /token service=s&grant_type=refresh_token&client_id=scow-bundle&scope=repository%3Atokens%3Apull&refresh_token=who+I+am',
+    ),
+  );
+});
+
+test('a redirect in the open, and one without end, are not followed', async () => {
+  const { layer } = registry.image('leads', '1');
+  registry.intercept = (request, response) => {
+    if (!request.url.includes(layer)) return false;
+    response.writeHead(302, { location: `/v2/leads/blobs/${layer}?again` }).end();
+    return true;
+  };
+  expect((await pull('leads:1')).stderr).toContain(
+    `${registry.host} leads on and on: 5 redirects in a row`,
+  );
+  registry.intercept = (request, response) => {
+    if (!request.url.includes(layer)) return false;
+    response.writeHead(302, { location: 'ftp://x/y' }).end();
+    return true;
+  };
+  expect((await pull('leads:1')).stderr).toContain(`${registry.host} leads to ftp://x`);
+});

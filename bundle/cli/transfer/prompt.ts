@@ -11,8 +11,9 @@ const [INTERRUPT, END, BACKSPACE, DELETE] = ['\x03', '\x04', '\b', '\x7f'];
  */
 export async function ask(question: string, visible: boolean): Promise<string> {
   const { stdin } = process;
-  tell(question);
+  // Whoever sees the question may answer: what is typed must not be shown by then.
   stdin.setRawMode(true);
+  tell(question);
   stdin.resume();
   try {
     return await readLine(visible);

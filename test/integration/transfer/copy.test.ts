@@ -236,10 +236,10 @@ test('places that are none, and places that are taken, are told', () => {
     'scow-bundle: ~/taken has other files, and is no OCI image layout: choose another place\n',
   );
   expect(wrong(from, `oci-archive:${at('taken')}`)).toBe(
-    'scow-bundle: cannot write ~/taken: it is no file\n',
+    'scow-bundle: cannot write to ~/taken: it is a directory\n',
   );
   expect(wrong(from, `oci-archive:${at('none/x.tar')}`)).toMatch(
-    /^scow-bundle: cannot write ~\/none\/x\.tar: .*no such file or directory.*\n$/i,
+    /^scow-bundle: cannot write to ~\/none\/x\.tar: no such file or directory .*\n$/,
   );
   expect(wrong('--all', `oci:${layout.path}:both`, `docker-archive:${at('x.tar')}`)).toBe(
     'scow-bundle: ~/x.tar holds an image for one platform only: choose it with --platform, or copy to another place\n',

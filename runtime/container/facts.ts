@@ -10,6 +10,7 @@ import {
 import { join } from 'node:path';
 import type { RuntimeConfig } from '../../schemas/runtime-config.ts';
 import { AT, OPEN_TREE_CLOEXEC, OPEN_TREE_CLONE } from '../linux/constants.ts';
+import { errnoCode } from '../linux/errno.ts';
 import { reason } from '../linux/reason.ts';
 import { syscall, trySyscall } from '../linux/syscall.ts';
 import { absolute, inContainer } from '../plan/bind.ts';
@@ -76,10 +77,13 @@ function findRootfs(config: RuntimeConfig, bundle: string): string {
   throw new Error(`cannot use ${path} as the root filesystem: it is not a directory  [/root/path]`);
 }
 
-/** Whether this process may copy mounts of its own namespace: nothing but a try tells. */
+/**
+ * Whether this process may copy mounts of its own namespace: nothing but a try tells. In a user
+ * namespace the mount of «/» itself can't be copied without those below it, which is EINVAL.
+ */
 function maySeparateMounts(): boolean {
   const fd = trySyscall('open_tree', AT.FDCWD, '/', OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
-  if (fd < 0) return false;
+  if (fd < 0) return fd !== -errnoCode('EPERM');
   syscall('close', fd);
   return true;
 }

@@ -17,6 +17,8 @@ import { cloneTree, openInRoot, relative, setAttributes } from './targets.ts';
 /** What a mount of config.json comes down to. */
 export interface Source {
   readonly descriptors: DescriptorRequest[];
+  /** What must be done before the container's root covers that of the host. */
+  readonly early?: Step[];
   readonly steps: Step[];
   /** The detached mount. */
   readonly mount: Value;
@@ -65,7 +67,7 @@ export class BindMounts {
       ...this.own(tree.mount, path, parsed.own, mount, origin),
       ...change(tree.mount, parsed.below, true, origin),
     ];
-    return { descriptors: tree.descriptors, steps, mount: tree.mount, type };
+    return { ...tree, steps, type };
   }
 
   /**
@@ -100,9 +102,15 @@ export class BindMounts {
   /**
    * A privileged scow makes the copy: the root of a user namespace may be unable to search the
    * path, or to map IDs. Otherwise only init may; and only it sees what the container has mounted
-   * below the root filesystem.
+   * below the root filesystem. A copy of all mounts at «/» must not have the container's own root.
    */
-  private tree(index: number, path: string, parsed: MountOptions, name: string, origin: Origin) {
+  private tree(
+    index: number,
+    path: string,
+    parsed: MountOptions,
+    name: string,
+    origin: Origin,
+  ): Omit<Source, 'type'> {
     const idMap = idMapOf(this.config, index, parsed);
     if (idMap !== undefined && !this.facts.privileged)
       throw new Error(
@@ -127,7 +135,7 @@ export class BindMounts {
       return { descriptors: [request], steps: [], mount: inherited(name) };
     }
     const step = cloneTree(AT.FDCWD, path, recursive, { ...origin, result: name }, nofollow);
-    return { descriptors: [], steps: [step], mount: result(name) };
+    return { descriptors: [], early: [step], steps: [], mount: result(name) };
   }
 
   /** Only who has the privilege over the filesystem may map IDs of a mount: that is scow. */

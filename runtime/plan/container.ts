@@ -16,7 +16,7 @@ import { netDevices } from './net-devices.ts';
 import type { Plan } from './plan.ts';
 import { becomeProcess, beginInit, handOver, OWN_DESCRIPTORS } from './process.ts';
 import { closeSurplus, startProgram } from './program.ts';
-import { enterRoot, mountRoot, raiseRoot, rootDescriptors } from './rootfs.ts';
+import { enterRoot, keepMounts, mountRoot, raiseRoot, rootDescriptors } from './rootfs.ts';
 import type { Step } from './step.ts';
 import { sysctls } from './sysctl.ts';
 import { openTarget } from './targets.ts';
@@ -45,6 +45,8 @@ export function planContainer(config: RuntimeConfig, facts: Facts, options: Plan
     ...namespaceContent(config, namespaces),
     ...netDevices(config),
     ...sysctls(config),
+    ...keepMounts(),
+    ...mounts.earlySteps,
     ...mountRoot(facts, hasCreateHooks(config)),
     ...mounts.steps,
     ...devices(config, facts, namespaces, firstDescriptor + MAPPED),

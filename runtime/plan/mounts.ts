@@ -36,6 +36,8 @@ export class Mounts {
   private readonly namespaces: Namespaces;
   private readonly binds: BindMounts;
   readonly descriptors: DescriptorRequest[] = [];
+  /** What must be done before the container's root covers that of the host. */
+  readonly earlySteps: Step[] = [];
   readonly steps: Step[] = [];
   /** Changes that wait until everything else is in place: a read-only /dev is filled first. */
   readonly lateSteps: Step[] = [];
@@ -67,6 +69,7 @@ export class Mounts {
     const source = this.source(mount, parsed, index, origin);
     const destination = `${pointer}/destination`;
     this.descriptors.push(...source.descriptors);
+    this.earlySteps.push(...(source.early ?? []));
     this.steps.push(
       ...source.steps,
       openTarget(this.target(mount, parsed, source.type, pointer), 'target', {

@@ -29,15 +29,13 @@ export function rootDescriptors(facts: Facts): DescriptorRequest[] {
  */
 export function mountRoot(facts: Facts, inPlace: boolean): Step[] {
   const origin = { pointer: POINTER, why: `use ${facts.rootfs} as the root filesystem` };
-  const slave = flags('MS', MS, 'SLAVE');
   return [
-    setAttributesOfTree('/', slave),
     facts.privileged
       ? { kind: 'set', result: 'root', value: inherited('root'), ...origin }
       : cloneTree(AT.FDCWD, facts.rootfs, true, { ...origin, result: 'root' }),
     // The copy is a peer of the host's mount where that is shared: mounts made in the
     // container would appear on the host.
-    setAttributes(ROOT, { propagation: slave, recursive: true }, origin),
+    setAttributes(ROOT, { propagation: flags('MS', MS, 'SLAVE'), recursive: true }, origin),
     attachRoot(inPlace ? facts.rootfs : '/', origin),
   ];
 }
@@ -57,18 +55,18 @@ function attachRoot(path: string, origin: Origin): Step {
   return call('move_mount', [ROOT, '', AT.FDCWD, path, from], origin);
 }
 
-function setAttributesOfTree(path: string, propagation: ReturnType<typeof flags>): Step {
+/** What is mounted in the container stays in its mount namespace. */
+export function keepMounts(): Step[] {
+  const slave = flags('MS', MS, 'SLAVE');
   const step = setAttributes(
     AT.FDCWD,
-    { propagation, recursive: true },
+    { propagation: slave, recursive: true },
     { pointer: '/linux/rootfsPropagation', why: 'keep mounts of the container from the host' },
   );
-  if (step.kind !== 'call') return step;
+  if (step.kind !== 'call') return [step];
   const [at, , , structure, size] = step.args;
-  return {
-    ...step,
-    args: [at ?? 0, path, flags('AT', AT, 'RECURSIVE'), structure ?? 0, size ?? 0],
-  };
+  const args = [at ?? 0, '/', flags('AT', AT, 'RECURSIVE'), structure ?? 0, size ?? 0];
+  return [{ ...step, args }];
 }
 
 /** The four values of the specification, and their recursive forms, which Docker uses. */

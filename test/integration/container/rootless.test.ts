@@ -1,7 +1,7 @@
 /**
  * Containers of an ordinary user: nobody's privileges but a user namespace.
  */
-import { readlinkSync } from 'node:fs';
+import { readlinkSync, statSync } from 'node:fs';
 import { cleanUp, type EditableConfig, ENGINES, eventually, newId } from '../../helpers/scow.ts';
 import { MappedUser } from './mapped-user.ts';
 import { processOf } from './support.ts';
@@ -186,11 +186,7 @@ describe.each(ENGINES)('a container of an ordinary user, under %s', (engine) => 
       script('cat /proc/self/uid_map; id -u; stat -c %F /dev/null; touch /tmp/no || echo ro')(
         config,
       );
-      const linux = config.linux ?? {};
-      linux.namespaces = linux.namespaces?.filter(({ type }) => type !== 'user') ?? [];
-      linux.namespaces.push({ type: 'network' });
-      delete linux.uidMappings;
-      delete linux.gidMappings;
+      ofTheCaller(config);
       const options = ['rbind', 'ro', 'nosuid', 'rprivate'];
       config.mounts?.push({ destination: '/tmp', type: 'bind', source: 'rootfs/etc', options });
     });
@@ -201,4 +197,27 @@ describe.each(ENGINES)('a container of an ordinary user, under %s', (engine) => 
     expect(words).toEqual([...map, '0', 'character special file', 'ro', '']);
     expect(status).toBe(0);
   });
+
+  it.each([
+    ['by a user namespace of its own', []],
+    ['in one that is there', ['unshare', '--user', '--map-root-user', '--map-auto', '--mount']],
+  ])('sees the whole of the host, not itself, in a bind mount of /, %s', (_, outer) => {
+    const bundle = user.bundle(engine, (config) => {
+      script('stat -c %i /tmp/usr; touch /tmp/new 2>/dev/null || echo ro')(config);
+      if (outer.length > 0) ofTheCaller(config);
+      const options = ['rbind', 'ro', 'rslave'];
+      config.mounts?.push({ destination: '/tmp', type: 'bind', source: '/', options });
+    });
+    const { stdout, stderr } = user.scow(engine, ['run', newId()], bundle, outer);
+    expect({ stdout, stderr }).toEqual({ stdout: `${statSync('/usr').ino}\nro\n`, stderr: '' });
+  });
 });
+
+/** The user namespace is the caller's: one of its own is not made. */
+function ofTheCaller(config: EditableConfig): void {
+  const linux = config.linux ?? {};
+  linux.namespaces = linux.namespaces?.filter(({ type }) => type !== 'user') ?? [];
+  linux.namespaces.push({ type: 'network' });
+  delete linux.uidMappings;
+  delete linux.gidMappings;
+}

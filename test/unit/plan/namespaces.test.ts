@@ -173,10 +173,17 @@ describe('namespaces', () => {
       };
     };
     expect(trees(true)).toEqual({ handed: ['root: /bundle/rootfs', 'mount 0: /srv'], copied: [] });
-    expect(trees(false)).toEqual({ handed: [], copied: ['/bundle/rootfs', '/srv'] });
+    expect(trees(false)).toEqual({ handed: [], copied: ['/srv', '/bundle/rootfs'] });
     const calls = namesOf(config, { privileged: false }, 'fork', 'open_tree', 'pivot_root');
     expect(calls.indexOf('fork')).toBe(0);
     expect(calls.lastIndexOf('open_tree')).toBeLessThan(calls.indexOf('pivot_root'));
+  });
+
+  it('without privileges IDs of mounts cannot be mapped', () => {
+    const mount = { destination: '/data', source: '/srv', type: 'bind', options: ['idmap'] };
+    expect(() => planOf({ ...USER, mounts: [mount] }, { privileged: false })).toThrow(
+      "cannot map the IDs of the mount on /data: only the host's root may (mount_setattr(2)); leave idmap, uidMappings and gidMappings out  [/mounts/0/options/0]",
+    );
   });
 
   test('a mount namespace must be the container’s own', () => {

@@ -57,7 +57,7 @@ check 'buildah run keeps what it wrote, and binds volumes' 0 '.*out.from-context
   sh -c 'cat /out /context/file; id -un'
 check 'buildah run with a terminal' 0 '.*/dev/pts/0.*' \
   in_terminal "${in_container[@]}" --tty "$container" -- tty
-check 'buildah run --cap-drop' 0 '.*CapEff:.00000000a80[0-9a-f]+fa' \
+check 'buildah run --cap-drop' 0 '.*CapEff:.00000000a80[0-9a-f]+fa.*' \
   "${in_container[@]}" --cap-drop CAP_CHOWN "$container" -- grep CapEff /proc/self/status
 check 'buildah commit' 0 'out' \
   sh -c "buildah commit -q $container localhost/committed >/dev/null && podman run --rm localhost/committed cat /out"

@@ -32,6 +32,8 @@ if [ "$(id -u)" = 0 ]; then
   ip link set lo up
 fi
 mkdir -p "$scratch"/{storage,run,tmp,volumes,networks}
+# Also where builds keep their caches.
+export TMPDIR=$scratch/tmp
 export CONTAINERS_CONF=$scratch/containers.conf CONTAINERS_STORAGE_CONF=$scratch/storage.conf
 cat >"$CONTAINERS_CONF" <<TOML
 [containers]
@@ -44,7 +46,7 @@ pull_policy = "never"
 cgroup_manager = "$manager"
 events_logger = "file"
 lock_type = "file"
-tmp_dir = "$scratch/tmp"
+tmp_dir = "$scratch/state"
 volume_path = "$scratch/volumes"
 init_path = "/usr/bin/catatonit"
 runtime = "tested"

@@ -59,3 +59,4 @@ check 'a paused container is removed, with its cgroup' 0 'gone' sh -c \
 check 'an OOM is told' 0 'true 137' sh -c \
   "podman run --name big --memory 16m --memory-swap 16m $box sh -c 'x=\$(head -c 64M /dev/zero | tr \"\\\\0\" x)';
    podman inspect --format '{{.State.OOMKilled}} {{.State.ExitCode}}' big"
+exit "$((failures > 0))"

@@ -43,21 +43,23 @@ has 'add-host' '10.0.0.1.*other.*'
 
 run podman run --rm --volume "$scratch/shared:/ro:ro" --volume "$scratch/shared:/rw:Z" --volume named:/home \
   --mount type=tmpfs,destination=/small,tmpfs-size=64k,tmpfs-mode=1770 --read-only --shm-size 128k \
-  --device /dev/null:/dev/nothing:rw --volume "$scratch/word:/etc/word:ro" --init "$box" sh -c '
+  --device /dev/null:/dev/nothing:rw --volume "$scratch/word:/etc/word:ro" --volume /:/host:ro,rslave --init \
+  "$box" sh -c '
     cat /ro/file; cat /etc/word; touch /ro/a; echo rw >/rw/b && cat /rw/b; touch /home/c && echo volume; touch /d
     stat -c "small %a" /small; df -k /small /dev/shm | grep -E "small|shm" | tr -s " "
     echo >/dev/nothing && stat -c "device %t:%T" /dev/nothing; touch /tmp/e && echo tmp
-    echo "first: $(cat /proc/1/comm)"; echo "kcore: $(head -c 1 /proc/kcore | wc -c)"'
+    stat -c "host %i" /host/usr; echo "first: $(cat /proc/1/comm)"; echo "kcore: $(head -c 1 /proc/kcore | wc -c)"'
 has 'a bind volume' 'shared'
 has 'a bind of one file' 'from-outside'
 has 'a bind volume, read-only' 'touch: /ro/a: Read-only file system'
 has 'a bind volume with :Z' 'rw'
 has 'a named volume' 'volume'
+has 'all of the host as a volume' "host $(stat -c %i /usr)"
 has '--read-only' 'touch: /d: Read-only file system'
 has '--read-only leaves /tmp writable' 'tmp'
 has 'a tmpfs has its mode' 'small 1770'
 has 'a tmpfs has its size' 'tmpfs 64 .*/small'
-has '--shm-size' 'shm 128 .*/dev/shm'
+has '--shm-size' 'shm 128 .*/shm'
 has '--device' 'device 1:3'
 has 'masked paths' 'kcore: 0'
 has '--init' 'first: (catatonit|podman-init)'

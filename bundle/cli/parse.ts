@@ -18,9 +18,9 @@ const DASH = '\0-';
  * @throws Error in one line for one that breaks the rules
  */
 export async function parse(args: readonly string[]): Promise<Request> {
-  const parser = program();
-  if (args.length === 0) return { print: `${await parser.getHelp()}\n` };
   const line = splitLine(args);
+  const parser = program(line.verb);
+  if (args.length === 0) return { print: `${await parser.getHelp()}\n` };
   checkCommand(line);
   checkSwitches(line);
   let output = '';
@@ -70,7 +70,10 @@ function checkSwitches({ verb, words }: Line): void {
   }
 }
 
-function program(): Argv {
+/** @param verb the command, whose own short flags count more than those of all commands */
+function program(verb: string | undefined): Argv {
+  const flags = COMMANDS.find(({ name }) => name === verb)?.flags ?? [];
+  const taken = flags.some(({ short }) => short === 'v');
   const parser = yargs([])
     .scriptName('scow-bundle')
     .usage('scow-bundle <command> [flags] [arguments]\n\nMakes bundles of OCI images.')
@@ -79,7 +82,7 @@ function program(): Argv {
     .strict()
     .demandCommand(1, 'a command is missing')
     .version(`scow-bundle version ${VERSION}\nimage-spec: ${IMAGE_SPEC_VERSION}`)
-    .alias('version', 'v')
+    .alias('version', taken ? [] : 'v')
     .help()
     .alias('help', 'h')
     .parserConfiguration({

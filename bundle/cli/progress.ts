@@ -16,6 +16,8 @@ export interface Reporter extends UnpackObserver {
   end(bundle: string, plan: UnpackPlan): void;
   /** It failed; the line on standard error is not this reporter's business. */
   failed(message: string): void;
+  /** Takes what is only of the moment away from the screen. */
+  clear(): void;
 }
 
 /** The reporter that suits: a bar on a terminal, and nothing but warnings elsewhere. */
@@ -46,6 +48,7 @@ function jsonReporter(): Reporter {
         // The reader went away; what failed is still told on standard error.
       }
     },
+    clear() {},
   };
 }
 
@@ -57,6 +60,7 @@ function quietReporter(): Reporter {
     warning: (text) => writeMessage(`warning: ${text}`),
     end() {},
     failed() {},
+    clear() {},
   };
 }
 
@@ -86,6 +90,7 @@ function barReporter(): Reporter {
       tell(`${bundle}: ${platform}, ${count}, ${size(bytes)}\n`);
     },
     failed: clear,
+    clear,
   };
 }
 

@@ -13,7 +13,10 @@ import { join, resolve } from 'node:path';
 import { parseDigest } from '../image/digest.ts';
 import type { Privileges } from '../layers/privileges.ts';
 
-/** The names of what is in a store. `oci-layout`, `index.json` and `blobs` are the layout's. */
+/**
+ * The names of what is in a store. `oci-layout`, `index.json` and `blobs` are the layout's; `run` has
+ * its bundles in `runs` while they last, and in `bundles` when they are kept.
+ */
 export const STORE = {
   marker: 'oci-layout',
   index: 'index.json',
@@ -21,6 +24,8 @@ export const STORE = {
   layers: 'layers',
   leases: 'leases',
   temporary: 'tmp',
+  runs: 'runs',
+  bundles: 'bundles',
   lock: 'lock',
   reserve: 'reserve',
 } as const;

@@ -1,4 +1,5 @@
 import type { Command, Flag } from '../command.ts';
+import { PLATFORM, REGISTRY_FLAGS } from '../transfer/options.ts';
 
 const BUNDLE = {
   name: 'bundle',
@@ -7,11 +8,7 @@ const BUNDLE = {
 
 /** How a bundle is made of an image. */
 const MAKING: readonly Flag[] = [
-  {
-    name: 'platform',
-    value: 'OS/ARCH[/VARIANT]',
-    about: "which image to take where there are several; this machine's by default",
-  },
+  PLATFORM,
   {
     name: 'rootless',
     about:
@@ -84,6 +81,90 @@ const DELETE: Command = {
   load: () => import('./delete.ts'),
 };
 
+const RUN: Command = {
+  name: 'run',
+  about: 'run a program in a container of an image, and clean all of it away',
+  positionals: [
+    {
+      name: 'image',
+      about:
+        'the name, digest or ID of an image of the store, else the name of one that is pulled; or oci:LAYOUT[:TAG]',
+    },
+    {
+      name: 'arg',
+      about: "the program's arguments; the image has its own",
+      optional: true,
+      rest: true,
+    },
+  ],
+  flags: [
+    { name: 'terminal', short: 't', about: 'give the program a terminal' },
+    {
+      name: 'interactive',
+      short: 'i',
+      about: 'changes nothing: the program has our standard input in any case',
+    },
+    {
+      name: 'env',
+      short: 'e',
+      value: 'NAME[=VALUE]',
+      about: 'set an environment variable; without a value it is the one that we have',
+      repeated: true,
+    },
+    {
+      name: 'volume',
+      short: 'v',
+      value: 'SOURCE:DESTINATION[:OPTION,..]',
+      about: 'mount a file or a directory of the host; options are ro, noexec, rslave and so on',
+      repeated: true,
+    },
+    { name: 'workdir', short: 'w', value: 'DIR', about: 'where the program starts' },
+    {
+      name: 'user',
+      short: 'u',
+      value: 'USER[:GROUP]',
+      about: 'who runs the program, by names of the image or by numbers',
+    },
+    {
+      name: 'entrypoint',
+      value: 'PROGRAM',
+      about: "run this instead of the image's entry point and its arguments",
+    },
+    { name: 'read-only', about: 'let the program change no file but in volumes' },
+    {
+      name: 'network',
+      value: 'none|host|PATH',
+      about:
+        "which network the program has: none, the host's, or that of a network namespace; none by default",
+    },
+    {
+      name: 'hostname',
+      value: 'NAME',
+      about: "the host's name in the container; by default the container's",
+    },
+    { name: 'name', value: 'ID', about: 'how scow calls the container' },
+    { name: 'rm', about: 'changes nothing: all is cleaned away unless --keep' },
+    { name: 'keep', about: 'keep the bundle with all that was changed, and say where it is' },
+    {
+      name: 'publish',
+      short: 'p',
+      value: 'PORT',
+      about: 'not supported: there is no network of our own to publish ports of',
+      repeated: true,
+    },
+    PLATFORM,
+    ...REGISTRY_FLAGS,
+    { name: 'quiet', short: 'q', about: 'show no progress' },
+    ROOT,
+  ],
+  examples: [
+    'scow-bundle run -it debian:12 bash',
+    'scow-bundle run --network host -v ./site:/srv:ro -w /srv alpine httpd -f',
+    'scow-bundle run --keep --name build oci:layout:1.0 make',
+  ],
+  load: () => import('./run.ts'),
+};
+
 /** The commands that make bundles and work on them. */
 export const BUNDLES: readonly Command[] = [
   {
@@ -110,4 +191,5 @@ export const BUNDLES: readonly Command[] = [
   MOUNT,
   UNMOUNT,
   DELETE,
+  RUN,
 ];

@@ -1,0 +1,97 @@
+import { constants } from 'node:os';
+import { openImage } from '../../open-image.ts';
+import { runImage } from '../../run/run.ts';
+import { checkName, parseNetwork, parseVariable, parseVolume } from '../../run/settings.ts';
+import { openStore } from '../../store/store.ts';
+import type { Input } from '../command.ts';
+import { writeMessage } from '../output.ts';
+import { reporterFor } from '../progress.ts';
+import { stopOnSignals } from '../stop.ts';
+import { locationOptions, platformOf } from '../transfer/options.ts';
+import { copyReporter } from '../transfer/reporter.ts';
+
+/** Runs a container of an image. @returns the exit status of its program */
+export async function run(input: Input): Promise<number> {
+  const options = runOptions(input);
+  const quiet = input.switch('quiet') ?? false;
+  const store = openStore(input.text('store'));
+  const reporter = reporterFor({ json: false, quiet });
+  const stop = stopOnSignals();
+  const begin = () => {
+    reporter.clear();
+    stop.release();
+  };
+  try {
+    const fetch = (text: string) => fetchImage(input, text, quiet, stop.signal);
+    const image = await openImage(store, input.text('image') ?? '', fetch);
+    try {
+      const { status, kept } = await runImage(store, image, options, reporter, begin, stop.signal);
+      if (kept !== undefined && !quiet) writeMessage(`kept the bundle ${kept}`);
+      return status;
+    } finally {
+      image.source.close();
+    }
+  } catch (error) {
+    reporter.clear();
+    if (stop.by === undefined) throw error;
+    writeMessage(`stopped by ${stop.by}: nothing was run`);
+    return 128 + constants.signals[stop.by];
+  } finally {
+    stop.release();
+  }
+}
+
+/** Everything is looked at before anything is fetched. @throws Error in one line */
+function runOptions(input: Input): Parameters<typeof runImage>[2] {
+  if (input.list('publish').length > 0)
+    throw new Error(
+      "-p: scow-bundle makes no networks, so there are no ports to publish; with --network host the ports of the program are the machine's, and --network PATH takes a network namespace that other tools have set up",
+    );
+  const [name, hostname, workingDirectory, user, entrypoint, platform, root] = [
+    ...['name', 'hostname', 'workdir', 'user', 'entrypoint', 'platform', 'root'],
+  ].map((flag) => input.text(flag));
+  platformOf(input);
+  return {
+    settings: {
+      args: input.list('arg'),
+      terminal: input.switch('terminal') ?? false,
+      readOnly: input.switch('read-only') ?? false,
+      env: input.list('env').flatMap((text) => parseVariable(text, process.env) ?? []),
+      volumes: input.list('volume').map(parseVolume),
+      network: parseNetwork(input.text('network') ?? 'none'),
+      ...(name === undefined ? {} : { name: checkName(name) }),
+      ...(hostname === undefined ? {} : { hostname }),
+      ...(workingDirectory === undefined ? {} : { workingDirectory }),
+      ...(user === undefined ? {} : { user }),
+      ...(entrypoint === undefined ? {} : { entrypoint }),
+    },
+    ...(platform === undefined ? {} : { platform }),
+    ...(root === undefined ? {} : { root }),
+    rootless: process.geteuid?.() !== 0,
+    keep: input.switch('keep') ?? false,
+  };
+}
+
+/** Pulls an image that the store does not have. @returns its whole name */
+async function fetchImage(
+  input: Input,
+  text: string,
+  quiet: boolean,
+  signal: AbortSignal,
+): Promise<string> {
+  const { pull } = await import('../../pull.ts');
+  const reporter = copyReporter({ json: false, quiet });
+  try {
+    const result = await pull(text, {
+      ...locationOptions(input, signal),
+      platforms: platformOf(input),
+      observer: reporter,
+      signal,
+    });
+    reporter.end(result.name, result);
+    return result.name;
+  } catch (error) {
+    reporter.failed((error as Error).message);
+    throw error;
+  }
+}

@@ -1,0 +1,71 @@
+import { existsSync, mkdirSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { reason } from '../../runtime/linux/reason.ts';
+import { deleteBundle } from '../delete.ts';
+import { RECORD } from '../record.ts';
+import { STORE } from '../store/files.ts';
+import { discard, isTemporary, lockStale, makeTemporary, type Temporary } from '../temporary.ts';
+
+const PREFIX = 'run-';
+const BUNDLE = 'bundle';
+
+/** Where the bundle of a run is. */
+export interface Place {
+  readonly bundle: string;
+  /** A name that no other run has at the moment. */
+  readonly id: string;
+  /** Removes what is not to be kept. @throws Error in one line */
+  leave(): void;
+}
+
+/** A place that lasts as long as the run. @param root value of scow's `--root` */
+export function temporaryPlace(store: string, root: string | undefined): Place {
+  const parent = join(store, STORE.runs);
+  mkdirSync(parent, { recursive: true, mode: 0o700 });
+  const temporary = makeTemporary(parent, PREFIX);
+  return {
+    bundle: join(parent, temporary.name, BUNDLE),
+    id: temporary.name,
+    leave: () => remove(temporary, root),
+  };
+}
+
+/** A place that stays. @throws Error in one line where there is a bundle of that name */
+export function lastingPlace(store: string, name: string): Place {
+  const parent = join(store, STORE.bundles);
+  mkdirSync(parent, { recursive: true, mode: 0o700 });
+  const bundle = join(parent, name);
+  if (existsSync(bundle))
+    throw new Error(`${bundle} exists: choose another --name, or scow-bundle delete ${bundle}`);
+  return { bundle, id: name, leave() {} };
+}
+
+/**
+ * Removes what runs have left that were killed, with containers that are still running: nobody
+ * waits for them.
+ *
+ * @param warn hears what could not be removed
+ */
+export function removeStaleRuns(
+  store: string,
+  root: string | undefined,
+  warn: (line: string) => void,
+): void {
+  const parent = join(store, STORE.runs);
+  if (!existsSync(parent)) return;
+  for (const name of readdirSync(parent).filter((other) => isTemporary(other, PREFIX))) {
+    const lock = lockStale(join(parent, name));
+    if (lock === undefined) continue;
+    try {
+      remove({ parent, name, lock }, root);
+    } catch (error) {
+      warn(`what a run has left that was killed stays: ${reason(error)}`);
+    }
+  }
+}
+
+function remove(temporary: Temporary, root: string | undefined): void {
+  const bundle = join(temporary.parent, temporary.name, BUNDLE);
+  if (existsSync(join(bundle, RECORD))) deleteBundle(bundle, { force: true, root });
+  discard(temporary);
+}

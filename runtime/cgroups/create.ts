@@ -106,11 +106,15 @@ function checkUsable(path: string, isNew: boolean): void {
   if (events === 'gone')
     throw new Error(`${path} cannot hold a container: it is no cgroup, or the root cgroup`);
   checkType(path);
-  if (events.frozen)
-    throw new Error(
-      `container's cgroup unexpectedly frozen: ${path}; thaw ${Cgroup.at(path).frozenBy() ?? path} first (write 0 to its cgroup.freeze)`,
-    );
+  if (events.frozen) throw frozenError(path, Cgroup.at(path).frozenBy() ?? path);
   if (!isNew && events.populated) throw new Error(occupied(path));
+}
+
+/** What is told of a cgroup in which init would stand still. @param by the one that was told to freeze */
+export function frozenError(path: string, by: string): Error {
+  return new Error(
+    `container's cgroup unexpectedly frozen: ${path}; thaw ${by} first (write 0 to its cgroup.freeze)`,
+  );
 }
 
 /** Below a threaded cgroup one is made without complaint, and then takes no process. */

@@ -3,7 +3,7 @@ import { applySettings } from '../cgroups/apply.ts';
 import { applyDeviceRules } from '../cgroups/attach.ts';
 import type { Cgroup } from '../cgroups/cgroup.ts';
 import { enableControllers } from '../cgroups/controllers.ts';
-import { createCgroup, NoCgroupAccess, removeCreated } from '../cgroups/create.ts';
+import { createCgroup, frozenError, NoCgroupAccess, removeCreated } from '../cgroups/create.ts';
 import { DEFAULT_DEVICE_RULES } from '../cgroups/devices.ts';
 import { findHierarchy, ownCgroup } from '../cgroups/hierarchy.ts';
 import { containerCgroupPath } from '../cgroups/path.ts';
@@ -146,6 +146,8 @@ export function makeScope(
     scope.stop();
     cgroup.remove();
   });
+  const frozenBy = cgroup.frozenBy();
+  if (frozenBy !== undefined) throw frozenError(cgroup.path, frozenBy);
   // systemd has limited the processes already, and init may still have to fork.
   const noLimit = place.settings.filter(isOfPids).map((one) => ({ ...one, value: 'max' }));
   applySettings(cgroup, noLimit);

@@ -127,6 +127,21 @@ test('a scow that is killed meanwhile leaves no init, and what else is left can 
   expect(containers()).toEqual([]);
 });
 
+test('a container can be deleted when systemd is gone', () => {
+  const id = newId();
+  expect(scow(['create', '--bundle', bundleOf(), id], { engine: 'bun' }).status).toBe(0);
+  const store = new ContainerStore(rootOf('scow'));
+  store.write({ ...store.read(id), unit: { name: 'scow-x.scope', instance: 'system' } });
+  const words = [...commandOf('bun'), '--root', rootOf('scow'), 'delete', '--force', id];
+  const [command = '', ...args] = [...WITHOUT, ...words];
+  const { status, stderr } = spawnSync(command, args, { encoding: 'utf8' });
+  expect({ status, stderr, left: containers() }).toEqual({
+    status: 0,
+    stderr: `scow: warning: cannot reach systemd: ${nowhere}: the unit scow-x.scope is left to systemd\n`,
+    left: [],
+  });
+});
+
 test('an ordinary user has a systemd of their own, or is told how to get one', () => {
   const user: OrdinaryUser = { uid: 61234, gid: 61235 };
   const bundle = bundleOf(running('true'));

@@ -1,10 +1,11 @@
 import { BUNDLES } from './bundles/table.ts';
 import type { Command, Flag } from './command.ts';
 import { IMAGES } from './images/table.ts';
+import { LOOK } from './look/table.ts';
 import { TRANSFER } from './transfer/table.ts';
 
 /** All commands, in the order of the help. */
-export const COMMANDS: readonly Command[] = [...BUNDLES, ...IMAGES, ...TRANSFER];
+export const COMMANDS: readonly Command[] = [...BUNDLES, ...IMAGES, ...TRANSFER, ...LOOK];
 
 /** Flags of every command; they may also come before it. */
 export const GLOBAL_FLAGS: readonly Flag[] = [

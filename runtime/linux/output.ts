@@ -23,10 +23,10 @@ export function write(fd: number, content: string | Uint8Array): void {
   }
 }
 
-/** Writes text whole to standard output. @throws Error in one line when it cannot be written */
-export function print(text: string): void {
+/** Writes text or bytes whole to standard output. @throws Error in one line when it cannot be written */
+export function print(content: string | Uint8Array): void {
   try {
-    write(STDOUT, text);
+    write(STDOUT, content);
   } catch (cause) {
     throw new Error(`cannot write to standard output: ${reason(cause)}`, { cause });
   }

@@ -1,6 +1,6 @@
 import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { callRuntime, listContainers } from './sibling.ts';
+import { type Container, callRuntime, listContainers } from './sibling.ts';
 
 /**
  * Refuses to go on where a container runs from a bundle.
@@ -30,14 +30,20 @@ export function endContainers(bundle: string, root: string | undefined): void {
   }
 }
 
-function containersOf(bundle: string, root: string | undefined) {
+/**
+ * The containers of scow's that were made from a bundle and have not ended.
+ *
+ * @param bundle its directory, absolute and without symbolic links
+ * @param root value of scow's `--root`
+ */
+export function containersOf(bundle: string, root: string | undefined): Container[] {
   return listContainers(root).filter(
     (container) => container.status !== 'stopped' && container.bundle === bundle,
   );
 }
 
 /** A process whose root a directory is, whatever runtime has made it. */
-function processIn(rootfs: string): number | undefined {
+export function processIn(rootfs: string): number | undefined {
   const directory = statSync(rootfs, { throwIfNoEntry: false });
   if (directory === undefined) return undefined;
   return readdirSync('/proc')

@@ -1,4 +1,12 @@
-import { existsSync, readFileSync, realpathSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  fstatSync,
+  openSync,
+  readFileSync,
+  realpathSync,
+  writeSync,
+} from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { codeOf, reason } from '../runtime/linux/reason.ts';
 import { chainIds } from './image/chain.ts';
@@ -6,7 +14,11 @@ import { parseDigest } from './image/digest.ts';
 import { formatPlatform } from './image/platform.ts';
 import type { Image } from './image/resolve.ts';
 import type { Privileges } from './layers/privileges.ts';
+import type { Time } from './layers/tar/fields.ts';
 import { layerDirectory } from './store/files.ts';
+
+/** Nanoseconds. */
+const SECOND = 1_000_000_000n;
 
 /** The file in a bundle's directory. */
 export const RECORD = 'scow.json';
@@ -42,6 +54,11 @@ export interface BundleRecord extends BundleOrigin {
   readonly layers: readonly string[];
   /** `os/architecture[/variant]`. */
   readonly platform: string;
+  /**
+   * When its files were complete, by the clock of their file system: only what has a later status
+   * change can have other content.
+   */
+  readonly complete?: Time;
 }
 
 /**
@@ -69,13 +86,29 @@ export function recordOf(
   };
 }
 
-/** @param directory the bundle's @throws Error in one line */
-export function writeRecord(directory: string, record: BundleRecord): void {
+/**
+ * Writes down, as the last of its files, what a bundle was made of.
+ *
+ * @param directory the bundle's
+ * @throws Error in one line
+ */
+export function writeRecord(directory: string, record: Omit<BundleRecord, 'complete'>): void {
   try {
-    writeFileSync(join(directory, RECORD), `${JSON.stringify(record, null, '\t')}\n`);
+    const fd = openSync(join(directory, RECORD), 'wx', 0o644);
+    try {
+      const complete = changeTime(fd);
+      writeSync(fd, `${JSON.stringify({ ...record, complete }, null, '\t')}\n`);
+    } finally {
+      closeSync(fd);
+    }
   } catch (error) {
     throw new Error(`cannot write ${RECORD}: ${reason(error)}`, { cause: error });
   }
+}
+
+function changeTime(fd: number): Time {
+  const { ctimeNs } = fstatSync(fd, { bigint: true });
+  return { seconds: Number(ctimeNs / SECOND), nanoseconds: Number(ctimeNs % SECOND) };
 }
 
 /**
@@ -113,7 +146,8 @@ export function lowerDirectories(record: BundleRecord): string[] {
 
 function isRecord(value: Partial<BundleRecord> | null): value is BundleRecord {
   if (value === null || typeof value !== 'object') return false;
-  const { store, image, layout, how, privileges, manifest, config, layers, platform } = value;
+  const { store, image, layout, how, privileges, manifest, config, layers, platform, complete } =
+    value;
   const isText = (one: unknown) => typeof one === 'string';
   const isOptional = (one: unknown) => one === undefined || isText(one);
   return (
@@ -121,6 +155,7 @@ function isRecord(value: Partial<BundleRecord> | null): value is BundleRecord {
     ['full', 'namespace', 'rootless'].includes(privileges as string) &&
     [store, image, layout].every(isOptional) &&
     isText(platform) &&
+    [complete?.seconds ?? 0, complete?.nanoseconds ?? 0].every(Number.isSafeInteger) &&
     Array.isArray(layers) &&
     [manifest, config, ...layers].every(isDigest)
   );

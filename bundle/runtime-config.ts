@@ -43,7 +43,13 @@ export function writeRuntimeConfig(
   }
 }
 
-function runtimeConfig(
+/**
+ * Converts an image's configuration.
+ *
+ * @param rootfs as for `writeRuntimeConfig`
+ * @throws Error in one line
+ */
+export function runtimeConfig(
   rootfs: string,
   config: ImageConfig,
   { rootless, terminal, readOnly = false, edit }: ConfigOptions,

@@ -1,5 +1,7 @@
 import type { Command, Flag } from '../command.ts';
 import { PLATFORM, REGISTRY_FLAGS } from '../transfer/options.ts';
+import { FROM_BUNDLES } from './image-commands.ts';
+import { ROOT } from './root-flag.ts';
 
 const BUNDLE = {
   name: 'bundle',
@@ -22,12 +24,6 @@ const MAKING: readonly Flag[] = [
   { name: 'json', about: 'print what happens as JSON, an object a line' },
   { name: 'quiet', short: 'q', about: 'show no progress' },
 ];
-
-const ROOT: Flag = {
-  name: 'root',
-  value: 'DIR',
-  about: "where to look for containers: the value of scow's --root",
-};
 
 const CREATE: Command = {
   name: 'create',
@@ -192,4 +188,5 @@ export const BUNDLES: readonly Command[] = [
   UNMOUNT,
   DELETE,
   RUN,
+  ...FROM_BUNDLES,
 ];

@@ -1,4 +1,5 @@
 import type { Flag } from '../command.ts';
+import { FORMAT } from '../format.ts';
 import { REMARKS } from '../make-options.ts';
 import { PLATFORM } from '../transfer/options.ts';
 
@@ -34,4 +35,9 @@ export const CONFIG_FLAGS: readonly Flag[] = [
   PLATFORM,
   ...REMARKS,
   { name: 'history', about: 'add a line to the history; on by default (--no-history)' },
+  {
+    name: 'origin',
+    about: "change nothing, but tell of each value of a bundle's config.json where it comes from",
+  },
+  FORMAT,
 ];

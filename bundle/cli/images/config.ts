@@ -3,13 +3,16 @@ import type { Platform } from '../../../schemas/image.ts';
 import { type EditOptions, editImage } from '../../edit-image.ts';
 import { parsePlatform } from '../../image/platform.ts';
 import { openStore, type Store } from '../../store/store.ts';
+import { columns } from '../columns.ts';
 import type { Input } from '../command.ts';
+import { jsonText, wantsJson } from '../format.ts';
 import { writeMessage } from '../output.ts';
 import { stoppable } from '../stop.ts';
 
-/** Edits an image's configuration. @returns the exit status */
+/** Edits an image's configuration, or tells where that of a bundle comes from. @returns the exit status */
 export async function run(input: Input): Promise<number> {
   const name = input.text('image') ?? '';
+  if (input.switch('origin')) return tellOrigins(name, wantsJson(input));
   return stoppable(async (signal) => {
     const options = optionsOf(input, signal);
     const store = openStore(input.text('store'));
@@ -27,6 +30,18 @@ export async function run(input: Input): Promise<number> {
       source.close();
     }
   });
+}
+
+async function tellOrigins(bundle: string, json: boolean): Promise<number> {
+  const { configOrigins } = await import('../../config-origin.ts');
+  const origins = await configOrigins(bundle);
+  const rows = origins.map(({ pointer, value, source }) => [
+    pointer,
+    JSON.stringify(value),
+    source,
+  ]);
+  print(json ? jsonText(origins) : columns([['POINTER', 'VALUE', 'SOURCE'], ...rows]));
+  return 0;
 }
 
 /** The whole name of an image, which is given to the new one. */

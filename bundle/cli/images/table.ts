@@ -137,12 +137,13 @@ export const IMAGES: readonly Command[] = [
   },
   {
     name: 'config',
-    about: "edit an image's configuration",
-    positionals: [{ name: 'image', about: 'its name in the store' }],
+    about: "edit an image's configuration; with --origin tell where that of a bundle comes from",
+    positionals: [{ name: 'image', about: 'its name in the store; with --origin a bundle' }],
     flags: CONFIG_FLAGS,
     examples: [
       'scow-bundle config --cmd /bin/app --cmd=--verbose --env A=1 app',
       "scow-bundle config --change 'CMD /bin/app' --clear env --tag app:2 app:1",
+      'scow-bundle config --origin bundle',
     ],
     load: () => import('./config.ts'),
   },

@@ -1,0 +1,25 @@
+import { print } from '../../../runtime/linux/output.ts';
+import { commitBundle } from '../../commit.ts';
+import { whilePaused } from '../../pause.ts';
+import { openNewImage } from '../../transfer/new-image.ts';
+import type { Input } from '../command.ts';
+import { makeOptions } from '../make-options.ts';
+import { stoppable } from '../stop.ts';
+
+/** Makes an image of what changed in a bundle. @returns the exit status */
+export function run(input: Input): Promise<number> {
+  return stoppable(async (signal) => {
+    const options = makeOptions(input, signal);
+    const bundle = input.text('bundle') ?? '';
+    const destination = await openNewImage(input.text('image') ?? '', input.text('store'));
+    try {
+      const work = () => commitBundle(bundle, destination, options);
+      const { config } = await (input.switch('pause')
+        ? whilePaused(bundle, input.text('root'), work)
+        : work());
+      if (!input.switch('quiet')) print(`${config}\n`);
+    } finally {
+      await destination.close();
+    }
+  });
+}

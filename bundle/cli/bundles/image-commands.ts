@@ -1,0 +1,59 @@
+import type { Command, Positional } from '../command.ts';
+import { FORMAT } from '../format.ts';
+import { PACKING, REMARKS } from '../make-options.ts';
+import { ROOT } from './root-flag.ts';
+
+const BUNDLE: Positional = { name: 'bundle', about: 'a directory that scow-bundle has made' };
+
+const DIFF: Command = {
+  name: 'diff',
+  about: 'list what changed in the files of a bundle since it was made: added, changed, deleted',
+  positionals: [BUNDLE],
+  flags: [FORMAT],
+  examples: ['scow-bundle diff bundle', 'scow-bundle diff --format json bundle'],
+  load: () => import('./diff.ts'),
+};
+
+const COMMIT: Command = {
+  name: 'commit',
+  about: 'make an image of a bundle: what changed in its files becomes one more layer',
+  positionals: [
+    BUNDLE,
+    { name: 'image', about: "the new image's name in the store, or a place such as oci:DIR:TAG" },
+  ],
+  flags: [
+    ...REMARKS,
+    ...PACKING,
+    {
+      name: 'pause',
+      short: 'p',
+      about: 'let the containers that scow runs from the bundle stand still meanwhile',
+    },
+    ROOT,
+    { name: 'quiet', short: 'q', about: "do not print the new image's ID" },
+  ],
+  examples: [
+    'scow-bundle commit bundle app:2',
+    'scow-bundle commit --change \'CMD ["/bin/app"]\' --change "ENV A=1" bundle oci:layout:2',
+  ],
+  load: () => import('./commit.ts'),
+};
+
+const EXPORT: Command = {
+  name: 'export',
+  about: "write all files of a bundle's root filesystem, or of an image, as one tar archive",
+  positionals: [{ name: 'bundle', about: "a bundle's directory, or the name of an image" }],
+  flags: [
+    {
+      name: 'output',
+      short: 'o',
+      value: 'FILE',
+      about: 'where to; standard output by default, if that is no terminal',
+    },
+  ],
+  examples: ['scow-bundle export -o rootfs.tar bundle', 'scow-bundle export alpine | tar -t'],
+  load: () => import('./export.ts'),
+};
+
+/** The commands by which bundles become images and archives. */
+export const FROM_BUNDLES: readonly Command[] = [DIFF, COMMIT, EXPORT];

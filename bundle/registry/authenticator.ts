@@ -119,10 +119,10 @@ export class Authenticator {
     // Whoever waited for the same old token finds the new one.
     const newer = this.#tokens.get(key);
     if (newer !== undefined && newer !== cached) return newer;
-    const { connections, silence, attempts, signal } = this.#options;
+    const { registry, connections, silence, attempts, signal } = this.#options;
     const fetched = retrying({ attempts, signal }, () =>
       fetchToken(
-        { realm, service, scopes, credentials, silence, signal },
+        { registry, realm, service, scopes, credentials, silence, signal },
         connections.route(realm),
       ),
     );

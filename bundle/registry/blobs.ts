@@ -9,11 +9,13 @@ import { beforeNext } from './retry.ts';
 /**
  * A blob of a repository, fetched when it is read (distribution-spec, Pulling blobs). A reading
  * that breaks off goes on where it broke off, as long as every attempt brings something.
+ *
+ * @param clients who has it; the next one goes on where one fails
  */
-export function registryBlob(client: RegistryClient, descriptor: Descriptor): Content {
+export function registryBlob(clients: readonly RegistryClient[], descriptor: Descriptor): Content {
   return {
     size: undefined,
-    read: (from = 0) => readBlobFrom(client, descriptor, from),
+    read: (from = 0) => readFromAny(clients, descriptor, from),
     release() {},
   };
 }
@@ -28,6 +30,26 @@ export async function hasBlob(client: RegistryClient, { digest }: Descriptor): P
   });
   await drop(response);
   return response.status === 200;
+}
+
+async function* readFromAny(
+  clients: readonly RegistryClient[],
+  descriptor: Descriptor,
+  from: number,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  const [client, ...others] = clients as [RegistryClient, ...RegistryClient[]];
+  let at = from;
+  try {
+    for await (const chunk of readBlobFrom(client, descriptor, from)) {
+      at += chunk.byteLength;
+      yield chunk;
+    }
+    return;
+  } catch (error) {
+    if (others.length === 0) throw error;
+    client.passOver(error);
+  }
+  yield* readFromAny(others, descriptor, at);
 }
 
 async function* readBlobFrom(

@@ -44,6 +44,7 @@ export class RegistryClient {
   readonly attempts: number;
   readonly signal: AbortSignal | undefined;
   readonly #silence: number;
+  readonly #warn: (message: string) => void;
   readonly #connections: Connections;
   readonly #authenticator: Authenticator;
   #origin: Promise<URL> | undefined;
@@ -55,6 +56,7 @@ export class RegistryClient {
     this.attempts = attempts;
     this.signal = signal;
     this.#silence = silence;
+    this.#warn = options.warn ?? (() => undefined);
     this.#connections = new Connections({ insecure: endpoint.insecure, silence });
     this.#authenticator = new Authenticator({
       registry: endpoint.registry,
@@ -70,6 +72,17 @@ export class RegistryClient {
 
   close(): void {
     this.#connections.close();
+  }
+
+  /**
+   * Says that a mirror failed, and that somebody else is asked.
+   *
+   * @throws the error, where it is no failure of the mirror
+   */
+  passOver(error: unknown): void {
+    this.signal?.throwIfAborted();
+    if (!(error instanceof RegistryError)) throw error;
+    this.#warn(`the mirror ${this.endpoint.registry} is passed over: ${error.message}`);
   }
 
   /** The path of something of the repository, for `request`. */

@@ -11,8 +11,8 @@ import { isDocument } from './source.ts';
 import { uploadBlob } from './uploads.ts';
 
 export interface RegistryDestinationOptions extends RegistryOptions {
-  /** A repository of the same registry that may have the blobs, so that they need not be sent. */
-  readonly mountFrom?: string | undefined;
+  /** A repository of the same registry that may have a blob, so that it need not be sent. */
+  readonly mountFrom?: (digest: string) => Promise<string | undefined>;
 }
 
 /** Layers that only their maker may hand out (image-spec, layer.md: Non-Distributable Layers). */
@@ -38,7 +38,8 @@ export async function registryDestination(
     },
     async write(descriptor, content) {
       if (!isDocument(descriptor)) {
-        await uploadBlob(client, descriptor, content, options.mountFrom);
+        const from = await options.mountFrom?.(descriptor.digest);
+        await uploadBlob(client, descriptor, content, from);
         return;
       }
       const bytes = await whole(content);

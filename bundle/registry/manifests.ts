@@ -25,13 +25,15 @@ export interface FetchedManifest {
  * with what the registry says.
  *
  * @param reference a tag or a digest
+ * @param options.accept the media types that are wanted; all that are known unless told
+ * @param options.repeat false where somebody else is asked if this attempt fails
  * @throws RegistryError in one line where there is none (status 404), and for an answer that
  *   contradicts itself
  */
 export async function fetchManifest(
   client: RegistryClient,
   reference: string,
-  accept = ACCEPT,
+  { accept = ACCEPT, repeat = true }: { readonly accept?: string; readonly repeat?: boolean } = {},
 ): Promise<FetchedManifest> {
   const response = await client.request({
     method: 'GET',
@@ -39,6 +41,7 @@ export async function fetchManifest(
     headers: { accept },
     scopes: [client.scope('pull')],
     expect: [200],
+    repeat,
   });
   const mediaType = typeOf(response);
   const bytes = await readBytes(response, MOST_BYTES);

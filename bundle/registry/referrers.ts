@@ -44,10 +44,12 @@ export async function addReferrer(
 
 async function taggedReferrers(client: RegistryClient, digest: string): Promise<Index> {
   const empty: Index = { schemaVersion: 2, mediaType: OCI.index, manifests: [] };
-  const found = await fetchManifest(client, fallbackTag(digest), OCI.index).catch((error) => {
-    if (hasStatus(error, 404)) return undefined;
-    throw error;
-  });
+  const found = await fetchManifest(client, fallbackTag(digest), { accept: OCI.index }).catch(
+    (error) => {
+      if (hasStatus(error, 404)) return undefined;
+      throw error;
+    },
+  );
   if (found === undefined) return empty;
   const index: unknown = JSON.parse(found.bytes.toString());
   return validateIndex(index).length === 0 ? (index as Index) : empty;

@@ -17,7 +17,8 @@ export interface RegistrySource extends ImageSource {
 }
 
 /**
- * Opens an image of a registry, or of the first of its mirrors that has it.
+ * Opens an image of a registry, or of the first of its mirrors that has it. What that mirror
+ * then fails to send comes from the registry itself.
  *
  * @throws RegistryError in one line when there is no such image, or none can be had
  */
@@ -25,57 +26,71 @@ export async function registrySource(
   name: ImageName,
   options: RegistryOptions = {},
 ): Promise<RegistrySource> {
-  for (const mirror of mirrorsOf(name)) {
+  const origin = new RegistryClient(endpointOf(name, options.insecure ?? false), options);
+  const reference = name.digest ?? name.tag ?? 'latest';
+  for (const endpoint of mirrorsOf(name)) {
+    const mirror = new RegistryClient(endpoint, options);
     try {
-      return await openAt(mirror, name, { ...options, attempts: 1 });
+      const root = await fetchManifest(mirror, reference, { repeat: false });
+      return sourceOf(name, root, [mirror, origin]);
     } catch (error) {
-      options.signal?.throwIfAborted();
-      if (!(error instanceof RegistryError)) throw error;
-      options.warn?.(`the mirror ${mirror.registry} is passed over: ${error.message}`);
+      mirror.close();
+      mirror.passOver(error);
     }
   }
-  return openAt(endpointOf(name, options.insecure ?? false), name, options);
-}
-
-async function openAt(
-  endpoint: Endpoint,
-  name: ImageName,
-  options: RegistryOptions,
-): Promise<RegistrySource> {
-  const client = new RegistryClient(endpoint, options);
   try {
-    const root = await fetchManifest(client, name.digest ?? name.tag ?? 'latest');
-    return {
-      name: formatName(name),
-      endpoint,
-      root: root.descriptor,
-      open: (descriptor) => open(client, descriptor, root),
-      close: () => client.close(),
-    };
+    return sourceOf(name, await fetchManifest(origin, reference), [origin]);
   } catch (error) {
-    client.close();
+    origin.close();
     if (!hasStatus(error, 404)) throw error;
-    const wanted = formatName({ ...name, ...endpoint });
-    throw new RegistryError(`there is no image ${wanted}: ${error.message}`, {
+    throw new RegistryError(`there is no image ${formatName(name)}: ${error.message}`, {
       status: 404,
       cause: error,
     });
   }
 }
 
-async function open(
-  client: RegistryClient,
-  descriptor: Descriptor,
+/** @param clients who has it, in the order in which they are asked */
+function sourceOf(
+  name: ImageName,
   root: FetchedManifest,
+  clients: readonly [RegistryClient, ...RegistryClient[]],
+): RegistrySource {
+  const [{ endpoint }] = clients;
+  const by = clients.length === 1 ? '' : ` (by way of ${endpoint.registry})`;
+  return {
+    name: `${formatName(name)}${by}`,
+    endpoint,
+    root: root.descriptor,
+    async open(descriptor) {
+      if (descriptor.digest === root.descriptor.digest) return memoryContent(root.bytes);
+      return isDocument(descriptor)
+        ? openDocument(clients, descriptor.digest, descriptor.mediaType)
+        : registryBlob(clients, descriptor);
+    },
+    close() {
+      for (const client of clients) client.close();
+    },
+  };
+}
+
+async function openDocument(
+  clients: readonly RegistryClient[],
+  digest: string,
+  mediaType: string,
 ): Promise<Content> {
-  if (descriptor.digest === root.descriptor.digest) return memoryContent(root.bytes);
-  if (!isDocument(descriptor)) return registryBlob(client, descriptor);
-  const found = await fetchManifest(client, descriptor.digest, descriptor.mediaType);
-  if (found.descriptor.mediaType !== descriptor.mediaType)
+  const [client, ...others] = clients as [RegistryClient, ...RegistryClient[]];
+  try {
+    const found = await fetchManifest(client, digest, { accept: mediaType });
+    if (found.descriptor.mediaType === mediaType) return memoryContent(found.bytes);
     throw new RegistryError(
-      `${client.endpoint.registry} sends it as ${found.descriptor.mediaType}, but its descriptor says ${descriptor.mediaType}`,
+      `${client.endpoint.registry} sends it as ${found.descriptor.mediaType}, but its descriptor says ${mediaType}`,
     );
-  return memoryContent(found.bytes);
+  } catch (error) {
+    if (others.length === 0) throw error;
+    client.passOver(error);
+    return openDocument(others, digest, mediaType);
+  }
 }
 
 /** Whether registries keep it as a manifest, not as a blob. */

@@ -22,6 +22,8 @@ export interface Token {
 
 /** What a token is asked for. */
 export interface TokenRequest {
+  /** Whose token it is. */
+  readonly registry: string;
   readonly realm: URL;
   readonly service: string | undefined;
   readonly scopes: readonly string[];
@@ -93,11 +95,11 @@ function targeted(route: Route, url: URL): { target?: string } {
   return target === undefined ? {} : { target };
 }
 
-function hintFor(status: number, { credentials }: TokenRequest): string {
+function hintFor(status: number, { credentials, registry }: TokenRequest): string {
   if (status !== 401 && status !== 403) return '';
   return credentials === undefined
-    ? ''
-    : `: it does not accept the credentials from ${credentials.from}`;
+    ? `: log in first: scow-bundle login ${registry}`
+    : `: with the credentials from ${credentials.from}`;
 }
 
 function parseToken(text: string, realm: URL): Token {

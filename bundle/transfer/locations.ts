@@ -3,7 +3,6 @@ import { type ImageName, parseName } from '../image/name.ts';
 import { parseImageReference } from '../image/reference.ts';
 import type { ImageDestination, ImageSource } from '../image/source.ts';
 import type { RegistryOptions } from '../registry/client.ts';
-import type { RegistrySource } from '../registry/source.ts';
 import { NoSuchImage } from '../store/lookup.ts';
 import { openStore } from '../store/store.ts';
 import { dockerArchiveDestination, ociArchiveDestination } from './archive-destination.ts';
@@ -92,11 +91,11 @@ export async function openDestination(
       return dockerArchiveDestination(layout, tag === undefined ? undefined : parseName(tag));
     }
     case 'registry':
-      return openAtRegistry(location.name, options, options.source);
+      return openAtRegistry(location.name, options);
     case 'name':
       return location.remote === undefined
         ? openStore(options.store).destination(location.text)
-        : openAtRegistry(location.remote, options, options.source);
+        : openAtRegistry(location.remote, options);
   }
 }
 
@@ -107,18 +106,12 @@ async function openFromRegistry(name: ImageName, options: RegistryOptions): Prom
 
 async function openAtRegistry(
   name: ImageName,
-  options: RegistryOptions,
-  source: ImageSource | undefined,
+  options: LocationOptions & { readonly source?: ImageSource },
 ): Promise<ImageDestination> {
   const { registryDestination } = await import('../registry/destination.ts');
-  return registryDestination(name, { ...options, mountFrom: source && sharing(name, source) });
-}
-
-/** The repository that an image comes from, if it is of the same registry. */
-function sharing({ registry, repository }: ImageName, source: ImageSource): string | undefined {
-  const { endpoint } = source as Partial<RegistrySource>;
-  const other = endpoint?.registry === registry ? endpoint.repository : repository;
-  return other === repository ? undefined : other;
+  const { mountCandidates } = await import('./mount-candidates.ts');
+  const mountFrom = mountCandidates(name, options.source, openStore(options.store));
+  return registryDestination(name, { ...options, mountFrom });
 }
 
 async function openByName(text: string, options: LocationOptions): Promise<ImageSource> {

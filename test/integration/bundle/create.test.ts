@@ -7,6 +7,7 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
+  statSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
@@ -212,6 +213,42 @@ test('a bundle in use is not removed, and nothing outside of a bundle is', async
     status: 1,
     stderr: `scow-bundle: ${outside} is no bundle that scow-bundle made: it has no scow.json\n`,
   });
+});
+
+test('neither remove nor prune takes what a bundle is made of', () => {
+  const words = (...args: string[]) => scowBundle(['--store', store, ...args]);
+  expect(words('copy', '--quiet', image, 'mine')).toMatchObject({ status: 0 });
+  const bundle = join(home, 'leased');
+  expect(words('create', 'mine', bundle)).toEqual(DONE);
+  try {
+    expect(words('unmount', bundle)).toEqual(DONE);
+    words('remove', '--force', 'mine');
+    expect(words('prune')).toMatchObject({ status: 0 });
+    expect(words('mount', bundle)).toMatchObject({ status: 0, stderr: '' });
+    expect(differences(unpacked(), readTree(join(bundle, 'rootfs')))).toEqual([]);
+  } finally {
+    expect(remove('leased')).toEqual(DONE);
+  }
+  expect(words('prune')).toMatchObject({ status: 0 });
+  expect(readdirSync(join(store, 'layers'))).toEqual([]);
+});
+
+test('where devices 0:0 cannot be made, whiteouts are files with an attribute', () => {
+  const refusing = ['-f', '-qq', '-o', '/dev/null', '-e', 'inject=mknodat:error=EPERM'];
+  const call = [...bundlerCommand('bun'), '--store', join(home, 'files'), 'create', image];
+  const words = [...refusing, '-e', 'trace=mknodat', ...call, join(home, 'by-files')];
+  const { status, stderr } = spawnSync('strace', words, { encoding: 'utf8' });
+  expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+  try {
+    const [, top = ''] = lowerDirectories(readRecord(join(home, 'by-files')));
+    expect(statSync(join(top, 'data/gone')).isFile()).toBe(true);
+    expect(differences(unpacked(), readTree(join(home, 'by-files/rootfs')))).toEqual([]);
+    const copy = [...call.slice(0, -1), '--copy', image, join(home, 'copy-of-files')];
+    expect(spawnSync(copy[0] as string, copy.slice(1)).status).toBe(0);
+    expect(differences(unpacked(), readTree(join(home, 'copy-of-files/rootfs')))).toEqual([]);
+  } finally {
+    expect(remove('by-files', 'copy-of-files')).toEqual(DONE);
+  }
 });
 
 test('what was killed leaves no half layer, and nothing that is not removed', async () => {

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { readlinkSync, statSync, writeFileSync } from 'node:fs';
 import type { NamespaceType } from '../../../schemas/runtime-config.ts';
-import { bundleOf, cleanUp, ENGINES, newId, scow } from '../../helpers/scow.ts';
+import { bundleOf, cleanUp, ENGINES, newId, running, scow } from '../../helpers/scow.ts';
 import {
   both,
   capable,
@@ -270,6 +270,16 @@ describe.each(ENGINES)('namespaces under %s', (engine) => {
     });
     expect(lines(engine, 'cat /proc/sys/user/max_net_namespaces', edit)).toEqual(['7']);
   });
+});
+
+test('that the kernel allows no more namespaces is told, with where it is set', () => {
+  const script = 'echo 0 >/proc/sys/user/max_net_namespaces && exec "$0" "$@"';
+  const through = ['unshare', '--user', '--map-root-user', '--mount', 'sh', '-c', script];
+  const { status, stderr } = run('bun', running('true'), { through });
+  expect([status, stderr]).toEqual([
+    1,
+    expect.stringMatching(/\(ENOSPC\): .*\/proc\/sys\/user allow {2}\[\/linux\/namespaces\]\n$/),
+  ]);
 });
 
 describe.each(ENGINES)('the session keyring under %s', (engine) => {

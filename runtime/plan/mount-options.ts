@@ -52,6 +52,9 @@ const NOTHING: ReadonlySet<string> = new Set([
   'noiversion',
 ]);
 
+/** podman's words about a named volume, which it leaves among the options of the bind mount. */
+const VOLUME: ReadonlySet<string> = new Set(['copy', 'nocopy']);
+
 const PROPAGATION: Readonly<Record<string, keyof typeof MS>> = {
   private: 'PRIVATE',
   shared: 'SHARED',
@@ -245,7 +248,9 @@ function parameter(option: string): { key: string; value?: string } {
  * effect, as under mount(2); a bare word is rather a misspelt attribute, such as `noexec`.
  */
 function refuseWords(parameters: readonly Parameter[], mount: Mount): void {
-  const wrong = parameters.find(({ key, value }) => value === undefined && !SUPERBLOCK.has(key));
+  const wrong = parameters.find(
+    ({ key, value }) => value === undefined && !SUPERBLOCK.has(key) && !VOLUME.has(key),
+  );
   if (wrong === undefined) return;
   const near = nearOption(wrong.key);
   throw new Error(

@@ -39,7 +39,7 @@ export class Mounts {
   /** What must be done before the container's root covers that of the host. */
   readonly earlySteps: Step[] = [];
   readonly steps: Step[] = [];
-  /** Changes that wait until everything else is in place: a read-only /dev is filled first. */
+  /** Changes that wait until everything else is in place: read-only ones are filled first. */
   readonly lateSteps: Step[] = [];
 
   constructor(config: RuntimeConfig, facts: Facts, options: PlanOptions, namespaces: Namespaces) {
@@ -87,12 +87,9 @@ export class Mounts {
     );
   }
 
-  /** Fills a tmpfs, which then may become read-only. */
   private fill(tmpfs: Value, mount: Mount, parsed: MountOptions, origin: Origin): Step[] {
-    const late = isDev(mount) ? [] : parsed.own.set.filter((name) => name === 'RDONLY');
     return [
       ...copyUp(result('target'), tmpfs, mount, parsed, origin.pointer),
-      ...change(tmpfs, { set: late, clear: [] }, false, origin),
       ...change(tmpfs, parsed.below, true, origin),
     ];
   }
@@ -154,9 +151,9 @@ export class Mounts {
     origin: Origin,
   ): Source {
     const context = result('filesystem');
-    const late = (isDev(mount) || parsed.copyUp) && parsed.own.set.includes('RDONLY');
+    const late = isFilled(mount) && parsed.own.set.includes('RDONLY');
     const set = parsed.own.set.filter((attribute) => !late || attribute !== 'RDONLY');
-    if (late && isDev(mount))
+    if (late)
       this.lateSteps.push(setAttributes(result(name), { set: attributes(['RDONLY']) }, origin));
     const steps: Step[] = [
       call('fsopen', [type, 1], {
@@ -232,7 +229,7 @@ export class Mounts {
   }
 }
 
-/** Devices will be made in it. */
-function isDev({ destination }: Mount): boolean {
-  return relative(destination) === 'dev';
+/** Devices, mount points of other mounts, or copies of files will be made in it. */
+function isFilled({ destination, type }: Mount): boolean {
+  return relative(destination) === 'dev' || type === 'tmpfs';
 }

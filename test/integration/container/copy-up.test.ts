@@ -10,6 +10,7 @@ import { MappedUser } from './mapped-user.ts';
 import {
   both,
   type Edit,
+  lines,
   linuxOf,
   mounting,
   portable,
@@ -182,3 +183,18 @@ describe.each(ENGINES)('a tmpfs with tmpcopyup under %s', (engine) => {
     expect(stdout).toMatch(/content content deep deep 300000\n$/);
   });
 });
+
+test.each(ENGINES)(
+  'a tmpfs is read-only when later mounts have their places in it, under %s',
+  (engine) => {
+    const source = join(testDirectory(), 'file');
+    writeFileSync(source, 'of the host\n');
+    const edit = mounting(
+      { destination: '/tmp', type: 'tmpfs', source: 'tmpfs', options: ['ro'] },
+      { destination: '/tmp/file', type: 'bind', source, options: ['bind'] },
+    );
+    const script = 'cat /tmp/file; touch /tmp/more 2>&1 | grep -o Read-only';
+    for (const runtime of [engine, 'runc', 'crun'] as const)
+      expect(lines(runtime, script, edit)).toEqual(['of the host', 'Read-only']);
+  },
+);

@@ -41,11 +41,12 @@ has 'oom-score-adj' '500'
 has 'sysctl' '80'
 has 'add-host' '10.0.0.1.*other.*'
 
-run podman run --rm --volume "$scratch/shared:/ro:ro" --volume "$scratch/shared:/rw:Z" --volume named:/home \
+run podman run --rm --volume "$scratch/shared:/ro:ro" --volume "$scratch/shared:/rw:Z" --volume named:/home:nocopy \
   --mount type=tmpfs,destination=/small,tmpfs-size=64k,tmpfs-mode=1770 --read-only --shm-size 128k \
-  --device /dev/null:/dev/nothing:rw --volume "$scratch/word:/etc/word:ro" --volume /:/host:ro,rslave --init \
+  --device /dev/null:/dev/nothing:rw --volume "$scratch/word:/etc/word:ro" --volume /:/host:ro,rslave \
+  --tmpfs /sealed:ro --volume "$scratch/word:/sealed/word" --init \
   "$box" sh -c '
-    cat /ro/file; cat /etc/word; touch /ro/a; echo rw >/rw/b && cat /rw/b; touch /home/c && echo volume; touch /d
+    cat /ro/file; cat /etc/word; touch /sealed/a; echo "sealed $(cat /sealed/word)"; touch /ro/a; echo rw >/rw/b && cat /rw/b; touch /home/c && echo volume; touch /d
     stat -c "small %a" /small; df -k /small /dev/shm | grep -E "small|shm" | tr -s " "
     echo >/dev/nothing && stat -c "device %t:%T" /dev/nothing; touch /tmp/e && echo tmp
     stat -c "host %i" /host/usr; echo "first: $(cat /proc/1/comm)"; echo "kcore: $(head -c 1 /proc/kcore | wc -c)"'
@@ -57,6 +58,8 @@ has 'a named volume' 'volume'
 has 'all of the host as a volume' "host $(stat -c %i /usr)"
 has '--read-only' 'touch: /d: Read-only file system'
 has '--read-only leaves /tmp writable' 'tmp'
+has 'a mount point in a read-only tmpfs' 'sealed from-outside'
+has 'a read-only tmpfs' 'touch: /sealed/a: Read-only file system'
 has 'a tmpfs has its mode' 'small 1770'
 has 'a tmpfs has its size' 'tmpfs 64 .*/small'
 has '--shm-size' 'shm 128 .*/shm'

@@ -49,6 +49,16 @@ function buildForNode() {
   renameSync(out, dist);
 }
 
+/** The commit that is built, which engines ask for; none where the sources came without their history. */
+function commit() {
+  const { status, stdout } = spawnSync('git', ['rev-parse', 'HEAD'], {
+    cwd: root,
+    encoding: 'utf8',
+    env: { ...process.env, GIT_CEILING_DIRECTORIES: dirname(root) },
+  });
+  return status === 0 ? ['--define', `BUILT_FROM="${stdout.trim()}"`] : [];
+}
+
 /**
  * The executable must not take settings, and with them code, from the folder it is called in,
  * which may be a bundle that a stranger made: hence the switches against automatic loading,
@@ -74,6 +84,7 @@ function buildEngine() {
     '--no-compile-autoload-bunfig',
     '--no-compile-autoload-tsconfig',
     '--no-compile-autoload-package-json',
+    ...commit(),
     `--outfile=${out}`,
   );
   renameSync(out, join(build, ENGINE));

@@ -23,8 +23,9 @@ describe.each(ENGINES)('under %s', (engine) => {
     for (const flag of ['--version', '-v']) {
       const { status, stdout } = scow([flag], { engine });
       expect(status).toBe(0);
+      const commit = engine === 'bun' ? '(commit: [0-9a-f]{40}\n)?' : '';
       expect(stdout).toMatch(
-        new RegExp(`^scow version ${VERSION}\nspec: 1\\.3\\.0\nengine: ${engine} \\S+\n$`),
+        new RegExp(`^scow version ${VERSION}\n${commit}spec: 1\\.3\\.0\nengine: ${engine} \\S+\n$`),
       );
     }
   });

@@ -68,10 +68,10 @@ except OSError:
 sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))" "$@"
 }
 
-# make_image FILE NAME: an archive as of `docker save`, with busybox and its applets; users root and
+# make_image FILE NAME [COMMAND]: an archive as of `docker save`, with busybox and its applets; users root and
 # guest (1000). Docker, containerd and podman load it. FILE is an absolute path.
 make_image() (
-  file=$1 name=$2
+  file=$1 name=$2 command=${3-\"sh\"}
   folder=$(mktemp -d) || exit
   trap 'rm -rf "$folder"' EXIT
   cd "$folder" || exit
@@ -85,7 +85,7 @@ make_image() (
   digest=$(sha256sum image/layer.tar)
   cat >image/config.json <<JSON
 {"architecture":"amd64","os":"linux","created":"2020-01-01T00:00:00Z",
- "config":{"Env":["PATH=/bin"],"Cmd":["sh"]},"rootfs":{"type":"layers","diff_ids":["sha256:${digest%% *}"]}}
+ "config":{"Env":["PATH=/bin"],"Cmd":[$command]},"rootfs":{"type":"layers","diff_ids":["sha256:${digest%% *}"]}}
 JSON
   echo "[{\"Config\":\"config.json\",\"RepoTags\":[\"$name\"],\"Layers\":[\"layer.tar\"]}]" >image/manifest.json
   tar -C image -cf "$file" manifest.json config.json layer.tar

@@ -3,56 +3,20 @@
 # network namespaces of its own. With "systemd" the cgroups are scopes that systemd makes.
 # Prints one line for each check; the exit status is 1 if one failed.
 set -u
-if [ -z "${SCOW_ISOLATED-}" ]; then
-  SCOW_ISOLATED=yes exec unshare --mount --net --propagation private bash "$0" "$@"
-fi
-. "$(dirname "$0")/checks.sh"
-runtime=$(realpath "$1")
-driver=${2-cgroupfs}
-scratch=$(mktemp -d /tmp/scow-containerd-XXXXXX)
+. "$(dirname "$0")/containerd-daemon.sh"
 # Cgroups are called after containerd's namespace.
-export CONTAINERD_ADDRESS=$scratch/socket CONTAINERD_NAMESPACE=${scratch##*/}
+export CONTAINERD_NAMESPACE=${scratch##*/}
 image=docker.io/library/box:1
 
-start_daemon() {
-  rm -f "$CONTAINERD_ADDRESS"
-  PATH=$scratch/bin:$PATH containerd --config "$scratch/config.toml" >>"$scratch/log" 2>&1 &
-  daemon=$!
-  await test -S "$CONTAINERD_ADDRESS"
-}
-
-stop_daemon() {
-  kill "-$1" "$daemon"
-  wait "$daemon"
-} 2>/dev/null
-
-clean_up() {
+stop_containers() {
   local id
   for id in $(ctr task ls -q); do ctr task delete --force "$id"; done
-  stop_daemon TERM
   rmdir "/sys/fs/cgroup/$CONTAINERD_NAMESPACE"
-  umount "$scratch"
-  rmdir "$scratch"
-} >/dev/null 2>&1
+}
 
-# The shims' sockets are in /run/containerd, wherever the daemon has its state.
-mkdir -p /run/containerd
-mount -t tmpfs scow /run/containerd
-mount -t tmpfs scow "$scratch"
-ip link set lo up
-cat >"$scratch/config.toml" <<TOML
-version = 2
-root = "$scratch/root"
-state = "$scratch/state"
-disabled_plugins = ["io.containerd.grpc.v1.cri"]
-[grpc]
-address = "$CONTAINERD_ADDRESS"
-TOML
 # With --uidmap ctr forgets --runc-binary: then containerd looks for runc in PATH.
-mkdir "$scratch/bin"
 ln -s "$runtime" "$scratch/bin/runc"
-trap clean_up EXIT
-start_daemon
+start_containerd
 make_image "$scratch/image.tar" "$image" || exit
 ctr image import "$scratch/image.tar" >/dev/null || exit
 
@@ -147,8 +111,8 @@ execute -- true
 check 'exec, refused while paused' 1 '.*paused.*' "${command[@]}"
 check 'resume' 0 '' ctr task resume sleeper
 
-stop_daemon KILL
-start_daemon
+stop "$containerd" KILL
+start_containerd
 check 'the daemon was killed, the container runs' 0 'RUNNING' status
 execute -- echo out
 check 'exec through the new daemon' 0 'out' "${command[@]}"
@@ -156,4 +120,8 @@ check 'kill' 0 '' ctr task kill --signal TERM sleeper
 check 'ls, stopped' 0 '' await is_stopped
 check 'delete, exit status' 0 '.*exit code 5.*' ctr task delete sleeper
 check 'no cgroup is left' 1 '' test -e "$cgroup"
+container orphan --detach --pid-file "$scratch/pid"
+"${command[@]}" sleep 1000
+kill -KILL "$(ps -o ppid= "$(cat "$scratch/pid")")"
+check 'the shim was killed, the container ends' 0 '' await test ! -e "$cgroup"
 exit $((failures > 0))

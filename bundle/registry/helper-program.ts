@@ -70,8 +70,9 @@ async function call(
   });
   child.stdin.end(`${input}\n`);
   try {
-    const [status] = (await once(child, 'close')) as [number | null];
-    return { status, output: output.trim() };
+    const [status, signal] = (await once(child, 'close')) as [number | null, string | null];
+    const late = `no answer within ${PATIENCE / 1000} seconds`;
+    return { status, output: signal === 'SIGTERM' ? late : output.trim() };
   } catch (error) {
     throw new Error(`the credential helper ${program(name)} cannot be run: ${reason(error)}`, {
       cause: error,

@@ -36,8 +36,7 @@ const MARKER = '{"imageLayoutVersion":"1.0.0"}';
  * @throws Error in one line when something else is there, or nothing can be written there
  */
 export function layoutDestination(path: string, tag: string): ImageDestination {
-  const made = prepare(path);
-  const temporary = makeTemporary(path, PREFIX);
+  const { made, temporary } = prepare(path);
   let finished = false;
   return {
     name: `${path}:${tag}`,
@@ -48,7 +47,7 @@ export function layoutDestination(path: string, tag: string): ImageDestination {
       const target = blobFile(path, descriptor.digest);
       const file = join(path, temporary.name, descriptor.digest);
       try {
-        await writeFile(file, descriptor.digest, content);
+        await writeFile(file, content, `${descriptor.digest} to the image layout ${path}`);
         mkdirSync(dirname(target), { recursive: true });
         renameSync(file, target);
       } catch (error) {
@@ -71,8 +70,8 @@ export function layoutDestination(path: string, tag: string): ImageDestination {
   };
 }
 
-/** @returns whether there was nothing before */
-function prepare(path: string): boolean {
+/** @returns `made`: whether there was nothing before */
+function prepare(path: string): { made: boolean; temporary: Temporary } {
   try {
     const made = mkdirSync(path, { recursive: true }) !== undefined;
     removeStale(path, PREFIX);
@@ -80,7 +79,7 @@ function prepare(path: string): boolean {
     if (names.length > 0 && !existsSync(join(path, 'oci-layout')) && names.join() !== 'blobs')
       throw new Error(`${path} has other files, and is no OCI image layout: choose another place`);
     mkdirSync(join(path, 'blobs/sha256'), { recursive: true });
-    return made;
+    return { made, temporary: makeTemporary(path, PREFIX) };
   } catch (error) {
     throw told(error, path);
   }
@@ -88,12 +87,12 @@ function prepare(path: string): boolean {
 
 async function writeFile(
   path: string,
-  digest: string,
   content: AsyncIterable<Uint8Array>,
+  what: string,
 ): Promise<void> {
   const fd = openSync(path, 'wx', 0o666);
   try {
-    await append({ path, fd }, 0, content, `${digest} to the image layout`);
+    await append({ path, fd }, 0, content, what);
   } finally {
     closeSync(fd);
   }

@@ -15,13 +15,12 @@ import { formatPlatform } from './image/platform.ts';
 import type { Image } from './image/resolve.ts';
 import type { Privileges } from './layers/privileges.ts';
 import type { Time } from './layers/tar/fields.ts';
-import { layerDirectory } from './store/files.ts';
+import { layerDirectory, RECORD } from './store/files.ts';
+
+export { RECORD };
 
 /** Nanoseconds. */
 const SECOND = 1_000_000_000n;
-
-/** The file in a bundle's directory. */
-export const RECORD = 'scow.json';
 
 /** The directories of a bundle, beside its root filesystem, that an overlay mount writes to. */
 export const UPPER = 'upper';

@@ -13,6 +13,9 @@ import { join, resolve } from 'node:path';
 import { parseDigest } from '../image/digest.ts';
 import type { Privileges } from '../layers/privileges.ts';
 
+/** The file in a bundle's directory that says what image it was made of. */
+export const RECORD = 'scow.json';
+
 /**
  * The names of what is in a store. `oci-layout`, `index.json` and `blobs` are the layout's; `run` has
  * its bundles in `runs` while they last, and in `bundles` when they are kept.

@@ -13,7 +13,7 @@ import { join } from 'node:path';
 import { LOCK } from '../../runtime/linux/constants.ts';
 import { codeOf } from '../../runtime/linux/reason.ts';
 import { syscall, trySyscall } from '../../runtime/linux/syscall.ts';
-import { STORE, syncDirectory, writeWhole } from './files.ts';
+import { RECORD, STORE, syncDirectory, writeWhole } from './files.ts';
 import { withLock } from './lock.ts';
 
 /** What somebody uses: as long as it lasts, `prune` and `remove` leave it in the store. */
@@ -137,7 +137,7 @@ function readLease(file: string): FoundLease | undefined {
       file,
       digests: bundle === undefined ? lines : lines.slice(1),
       bundle,
-      alive: held || (bundle !== undefined && existsSync(bundle)),
+      alive: held || (bundle !== undefined && existsSync(join(bundle, RECORD))),
     };
   } finally {
     closeSync(fd);

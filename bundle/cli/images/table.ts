@@ -59,8 +59,8 @@ export const IMAGES: readonly Command[] = [
   {
     name: 'inspect',
     about:
-      'print all that is known of an image as JSON: manifest, configuration, what the store has of it',
-    positionals: [IMAGE],
+      'print all that is known of an image or a bundle as JSON: manifest, configuration, what the store has of it',
+    positionals: [{ name: 'image', about: `${IMAGE.about}; or the directory of a bundle` }],
     flags: [
       {
         name: 'raw',

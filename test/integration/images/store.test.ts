@@ -227,6 +227,7 @@ test('inspect shows an image, and what the store has of it', async () => {
   bundler('tag', 'app', 'other');
   const bundle = join(home, 'bundle');
   mkdirSync(bundle);
+  writeFileSync(join(bundle, 'scow.json'), '{}');
   (await store.leaseForBundle(bundle, manifest.digest)).release();
   expect(JSON.parse(bundler('inspect', 'app'))).toEqual({
     digest: manifest.digest,
@@ -308,7 +309,7 @@ test('prune takes nothing of what is being copied, and all that a killed copy le
     const end = ending(copy, 'exit');
     await sleep(milliseconds);
     copy.kill('SIGSTOP');
-    const prune = spawn(command, [...first, '--store', store.path, 'prune', '--all']);
+    const prune = spawn(command, [...first, '--store', store.path, 'prune']);
     const pruned = ending(prune, 'exit');
     // It waits where the copy was stopped while it had the store for itself.
     await Promise.race([pruned, sleep(1000)]);
@@ -360,4 +361,27 @@ test('on a full disk nothing is lost, and an image can be removed', async () => 
   } finally {
     spawnSync('umount', [store.path]);
   }
+});
+
+test('inspect shows a bundle, and its image as long as that is there', async () => {
+  const { manifest, config } = await putImage(store, 'app', {
+    layers: [archive({ name: 'etc/file', content: 'content' })],
+  });
+  const bundle = join(home, 'bundle');
+  bundler('create', '--copy', 'app', bundle);
+  const inspected = JSON.parse(bundler('inspect', bundle));
+  expect(inspected).toMatchObject({
+    bundle,
+    image: 'app',
+    how: 'copy',
+    manifest: manifest.digest,
+    from: { id: config.digest, store: { names: ['localhost/app:latest'], bundles: [bundle] } },
+  });
+  expect(inspected.from.store.layers[0].unpacked).toHaveLength(1);
+  expect(bundler('inspect', '--config', bundle)).toBe(readFileSync(fileOf(config.digest), 'utf8'));
+  expect(failing('rmi', 'app')).toContain(`is used by the bundle ${bundle}`);
+  // Without the command for it: the next prune notices.
+  rmSync(join(bundle, 'scow.json'));
+  bundler('prune', '--all');
+  expect(readdirSync(join(store.path, 'layers'))).toEqual([]);
 });

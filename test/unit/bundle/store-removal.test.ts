@@ -81,6 +81,7 @@ test('what a bundle uses stays until the bundle is gone', async () => {
   // As long as it is made it counts, though it is not in its place yet.
   await prune(store, { all: true, dryRun: false });
   mkdirSync(bundle);
+  writeFileSync(join(bundle, 'scow.json'), '{}');
   lease.release();
   await expect(remove('app')).rejects.toThrow(
     `localhost/app:latest is used by the bundle ${bundle}: remove that first, or take only the name away with --force`,

@@ -113,11 +113,10 @@ export class Scope {
   }
 
   /**
-   * Whether the memory limit was in the way of the processes. systemd removes the cgroup when they
+   * Whether a memory limit was in the way of the processes. systemd removes the cgroup when they
    * have ended, and only the slice still knows.
    */
   ranOutOfMemory(): boolean {
-    if (!this.settings.some(({ file }) => file === 'memory.max')) return false;
     const path = join(this.mount, this.path);
     return Cgroup.at(path).ranOutOfMemory() || shortagesBelow(dirname(path)) > this.#shortages;
   }

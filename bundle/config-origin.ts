@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { defaultConfig } from '../schemas/default-config.ts';
 import { openBundleImage, readBundleConfig } from './bundle-files.ts';
 import { type Origin, originsOf } from './config/origin.ts';
+import { withRoot } from './config/rootfs-file.ts';
 import { isMounted } from './mount/bundle.ts';
 import { bundlePath, readRecord } from './record.ts';
 import { runtimeConfig } from './runtime-config.ts';
@@ -20,7 +21,9 @@ export async function configOrigins(bundle: string): Promise<Origin[]> {
   const { image, source } = await openBundleImage(bundle, record);
   try {
     const options = { rootless: record.privileges === 'rootless', terminal: false };
-    const config = runtimeConfig(rootfs, image.config, options, () => undefined);
+    const config = withRoot(rootfs, (root) =>
+      runtimeConfig(root, image.config, options, () => undefined),
+    );
     return originsOf(readBundleConfig(bundle), {
       config,
       base: defaultConfig(),

@@ -5,8 +5,7 @@ import { Rootfs } from './layers/rootfs.ts';
 import type { Spot } from './layers/target.ts';
 import { type Directory, Tree } from './layers/tree.ts';
 import type { DiskFile } from './layers/write/disk-file.ts';
-import { DiskTree } from './layers/write/disk-tree.ts';
-import { mergeLayers } from './layers/write/merged.ts';
+import { withLayers } from './layers-root.ts';
 
 /**
  * Copies what an overlay mount of unpacked layers would show. Where the file system can share blocks
@@ -25,14 +24,7 @@ export function copyLayers(
   step: () => void,
   warn: (line: string) => void,
 ): void {
-  const form = { overlay: true, rootless: privileges === 'rootless' };
-  const trees = layers.map((path) => new DiskTree(path, form));
-  try {
-    const [top, ...others] = trees.toReversed().map((tree) => tree.root()) as [
-      DiskFile,
-      ...DiskFile[],
-    ];
-    const root = mergeLayers([top, ...others]);
+  withLayers(layers, privileges, (root) => {
     const origin = { layer: rootfs, name: Buffer.from('/') };
     const tree = new Tree(attributesOf(root, origin));
     const disk = new Rootfs(rootfs, tree, privileges, warn);
@@ -42,9 +34,7 @@ export function copyLayers(
     } finally {
       disk.close();
     }
-  } finally {
-    for (const tree of trees) tree.close();
-  }
+  });
 }
 
 class Copier {

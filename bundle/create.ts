@@ -2,7 +2,9 @@ import { chmodSync, existsSync, mkdirSync, rmSync, statfsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { MAGIC } from '../runtime/linux/constants.ts';
 import { codeOf, reason } from '../runtime/linux/reason.ts';
+import { syscall } from '../runtime/linux/syscall.ts';
 import type { ImageConfig } from '../schemas/image.ts';
+import { type RootReader, withRoot } from './config/rootfs-file.ts';
 import { copyLayers } from './copy-layers.ts';
 import { chainIds } from './image/chain.ts';
 import { parsePlatform } from './image/platform.ts';
@@ -13,7 +15,9 @@ import { detectPrivileges, type Privileges } from './layers/privileges.ts';
 import { Rootfs } from './layers/rootfs.ts';
 import { Tree } from './layers/tree.ts';
 import { DiskTree } from './layers/write/disk-tree.ts';
-import { mountBundle, overlayOf } from './mount/bundle.ts';
+import { treeReader, withLayers } from './layers-root.ts';
+import { mountBundle } from './mount/bundle.ts';
+import { spawnWithOverlay } from './mount/namespace.ts';
 import { mountOverlay, type Overlay } from './mount/overlay.ts';
 import { unmount } from './mount/table.ts';
 import { planOf, type UnpackObserver, type UnpackPlan, warnOfForeign } from './observer.ts';
@@ -42,6 +46,8 @@ export interface CreateOptions extends ConfigOptions {
   readonly platform?: string;
   /** Whether the bundle gets files of its own, also where layers can be mounted. */
   readonly copy: boolean;
+  /** Whether the layers are mounted by who runs the bundle, in a user namespace of its own. */
+  readonly mountLater?: boolean;
   /** Changes the image's configuration before `config.json` is made of it. */
   image?(config: ImageConfig): ImageConfig;
 }
@@ -78,7 +84,7 @@ export async function createBundle(
     const record = await fill(staging, store, { image, source }, options, observer, signal);
     signal.throwIfAborted();
     staging.commit();
-    if (record.how === 'overlay') mountBundle(bundle, record);
+    if (record.how === 'overlay' && !options.mountLater) mountBundle(bundle, record);
     return plan;
   } catch (error) {
     if (!existsSync(join(bundle, RECORD))) {
@@ -110,7 +116,8 @@ async function fill(
   mkdirSync(rootfs);
   // An image without layers has nothing that could be mounted.
   const wanted = !options.copy && image.manifest.layers.length > 0;
-  const how = wanted && canMount(staging.path, privileges, observer) ? 'overlay' : 'copy';
+  const probe = options.mountLater ? mountForAMoment : mountHere;
+  const how = wanted && canMount(staging.path, privileges, probe, observer) ? 'overlay' : 'copy';
   const check = () => signal.throwIfAborted();
   const warn = (line: string) => observer.warning(line);
   const layers = await ensureLayers(store, source, image, {
@@ -122,21 +129,30 @@ async function fill(
   });
   const record = recordOf(image, { ...options.origin, store: store.path, how, privileges });
   const config = options.image?.(image.config) ?? image.config;
-  const writeConfig = () => writeRuntimeConfig(staging.path, rootfs, config, options, warn);
+  const { path } = staging;
+  // In that namespace the caller is root.
+  const caller = options.mountLater && how === 'overlay' ? { caller: { uid: 0, gid: 0 } } : {};
+  const writeConfig = (root: RootReader) =>
+    writeRuntimeConfig(path, root, config, { ...options, ...caller }, warn);
   if (how === 'overlay') {
-    prepareUpper(join(staging.path, UPPER), layers.at(-1) as string, privileges);
-    withOverlay(overlayOf(staging.path, record), rootfs, writeConfig);
+    prepareUpper(join(path, UPPER), layers.at(-1) as string, privileges);
+    withLayers(layers, privileges, (root) => writeConfig(treeReader(root)));
   } else {
     if (layers.length > 0) copyLayers(layers, rootfs, privileges, check, warn);
     else chmodSync(rootfs, 0o755);
-    writeConfig();
+    withRoot(rootfs, writeConfig);
   }
   writeRecord(staging.path, record);
   return record;
 }
 
 /** Whether layers can be mounted with an upper directory there; if not, people are told why. */
-function canMount(directory: string, privileges: Privileges, observer: UnpackObserver): boolean {
+function canMount(
+  directory: string,
+  privileges: Privileges,
+  probe: (overlay: Overlay, target: string) => void,
+  observer: UnpackObserver,
+): boolean {
   const [upper, work, lower, target] = [UPPER, WORK, 'probe', 'rootfs'].map((name) =>
     join(directory, name),
   ) as [string, string, string, string];
@@ -144,7 +160,7 @@ function canMount(directory: string, privileges: Privileges, observer: UnpackObs
   const overlay = { lower: [lower], upper, work, userXattrs: privileges !== 'full' };
   let why: string | undefined;
   try {
-    withOverlay(overlay, target, () => undefined);
+    probe(overlay, target);
   } catch (error) {
     why = whyNot(error, directory);
   }
@@ -165,14 +181,15 @@ function whyNot(error: unknown, directory: string): string {
   return reason(error);
 }
 
-/** Runs something while an overlay is mounted. */
-function withOverlay(overlay: Overlay, target: string, run: () => void): void {
+/** Mounts an overlay and takes it away again. @throws Error of the system call that failed */
+function mountHere(overlay: Overlay, target: string): void {
   mountOverlay(overlay, target);
-  try {
-    run();
-  } finally {
-    unmount(target);
-  }
+  unmount(target);
+}
+
+/** The same in a user namespace that ends with it. */
+function mountForAMoment(overlay: Overlay, target: string): void {
+  syscall('wait4', spawnWithOverlay({ overlay, target }, []), 0, 0, 0);
 }
 
 /** Gives the root of the bundle's own layer what the image's has: a mount shows the uppermost. */

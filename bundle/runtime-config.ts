@@ -1,4 +1,4 @@
-import { closeSync, constants, openSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { reason } from '../runtime/linux/reason.ts';
 import { defaultConfig, rootlessConfig } from '../schemas/default-config.ts';
@@ -6,13 +6,23 @@ import type { ImageConfig } from '../schemas/image.ts';
 import type { RuntimeConfig } from '../schemas/runtime-config.ts';
 import { formatViolations, validateRuntimeConfig } from '../schemas/validate.ts';
 import { convertConfig, type RootfsFacts } from './config/convert.ts';
-import { directoryInRoot, readInRoot } from './config/rootfs-file.ts';
+import type { RootReader } from './config/rootfs-file.ts';
 import { resolveUser } from './config/user.ts';
+
+/** A user and a group by their numbers. */
+export interface Ids {
+  readonly uid: number;
+  readonly gid: number;
+}
+
+const OURSELVES: Ids = { uid: process.geteuid?.() ?? 0, gid: process.getegid?.() ?? 0 };
 
 /** How a bundle's config.json is made of an image's configuration. */
 export interface ConfigOptions {
   /** For an ordinary user, who is root in the container. */
   readonly rootless: boolean;
+  /** Who the ordinary user is where the runtime is called; by default as we are. */
+  readonly caller?: Ids;
   /** Whether the program shall get a terminal of its own. */
   readonly terminal: boolean;
   /** Whether the root filesystem shall be read-only; programs expect to write to it. */
@@ -30,7 +40,7 @@ export interface ConfigOptions {
  */
 export function writeRuntimeConfig(
   directory: string,
-  rootfs: string,
+  rootfs: RootReader,
   image: ImageConfig,
   options: ConfigOptions,
   warn: (line: string) => void,
@@ -50,45 +60,38 @@ export function writeRuntimeConfig(
  * @throws Error in one line
  */
 export function runtimeConfig(
-  rootfs: string,
+  rootfs: RootReader,
   config: ImageConfig,
-  { rootless, terminal, readOnly = false, edit }: ConfigOptions,
+  { rootless, terminal, readOnly = false, caller = OURSELVES, edit }: ConfigOptions,
   warn: (line: string) => void,
 ): RuntimeConfig {
-  const fd = openSync(rootfs, constants.O_RDONLY | constants.O_DIRECTORY);
-  try {
-    const facts = rootfsFacts(fd, config, rootless);
-    const { uid, gid } = facts.user;
-    const converted = {
-      ...convertConfig(defaultConfig(), config, facts, terminal),
-      root: { path: 'rootfs', readonly: readOnly },
-    };
-    const whole = rootless ? rootlessFor(converted) : converted;
-    const result = edit?.(whole) ?? whole;
-    if (rootless && (uid !== 0 || gid !== 0))
-      warn(
-        `the image's user is ${uid}:${gid}, and only root is mapped in a rootless bundle: runtimes will refuse it until process.user in config.json is changed`,
-      );
-    const violations = validateRuntimeConfig(result);
-    if (violations.length > 0)
-      throw new Error(
-        formatViolations("config.json, made of the image's configuration", violations),
-      );
-    return result;
-  } finally {
-    closeSync(fd);
-  }
+  const facts = rootfsFacts(rootfs, config, rootless);
+  const { uid, gid } = facts.user;
+  const converted = {
+    ...convertConfig(defaultConfig(), config, facts, terminal),
+    root: { path: 'rootfs', readonly: readOnly },
+  };
+  const whole = rootless ? rootlessFor(converted, caller) : converted;
+  const result = edit?.(whole) ?? whole;
+  if (rootless && (uid !== 0 || gid !== 0))
+    warn(
+      `the image's user is ${uid}:${gid}, and only root is mapped in a rootless bundle: runtimes will refuse it until process.user in config.json is changed`,
+    );
+  const violations = validateRuntimeConfig(result);
+  if (violations.length > 0)
+    throw new Error(formatViolations("config.json, made of the image's configuration", violations));
+  return result;
 }
 
-function rootfsFacts(fd: number, { config }: ImageConfig, rootless: boolean): RootfsFacts {
+function rootfsFacts(rootfs: RootReader, { config }: ImageConfig, rootless: boolean): RootfsFacts {
   const user = resolveUser(config?.User, {
-    passwd: () => readInRoot(fd, '/etc/passwd'),
-    group: () => readInRoot(fd, '/etc/group'),
+    passwd: () => rootfs.readFile('/etc/passwd'),
+    group: () => rootfs.readFile('/etc/group'),
   });
   return {
     user,
     directory(path) {
-      const found = directoryInRoot(fd, path);
+      const found = rootfs.directory(path);
       // All files are the caller's then, who becomes root.
       return found !== undefined && rootless ? { ...found, uid: 0, gid: 0 } : found;
     },
@@ -96,8 +99,8 @@ function rootfsFacts(fd: number, { config }: ImageConfig, rootless: boolean): Ro
 }
 
 /** The caller becomes root; other groups can't be had in a user namespace of one's own. */
-function rootlessFor(config: RuntimeConfig): RuntimeConfig {
-  const rootless = rootlessConfig(config, process.geteuid?.() ?? 0, process.getegid?.() ?? 0);
+function rootlessFor(config: RuntimeConfig, caller: Ids): RuntimeConfig {
+  const rootless = rootlessConfig(config, caller.uid, caller.gid);
   const { uid, gid } = config.process?.user ?? { uid: 0, gid: 0 };
   return config.process === undefined
     ? rootless

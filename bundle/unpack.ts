@@ -1,5 +1,6 @@
 import { chmodSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { withRoot } from './config/rootfs-file.ts';
 import { layerSources } from './image/layers.ts';
 import { openLayoutImage } from './image/layout-source.ts';
 import { parsePlatform } from './image/platform.ts';
@@ -88,7 +89,7 @@ async function fill(
     privileges,
   });
   const warn = (line: string) => observer.warning(line);
-  writeRuntimeConfig(staging.path, rootfs, image.config, options, warn);
+  withRoot(rootfs, (root) => writeRuntimeConfig(staging.path, root, image.config, options, warn));
   const origin = { layout: absoluteReference(options.image), how: 'copy', privileges } as const;
   writeRecord(staging.path, recordOf(image, origin));
 }

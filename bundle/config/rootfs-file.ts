@@ -1,13 +1,45 @@
-import { closeSync, fstatSync, readFileSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs';
 import { O, RESOLVE } from '../../runtime/linux/constants.ts';
 import { openat2 } from '../../runtime/linux/openat2.ts';
 import { codeOf, reason } from '../../runtime/linux/reason.ts';
 import type { Permissions } from './volumes.ts';
 
-/** Far above any real user database; an image decides what is in it. */
+/** A root filesystem, looked at as the container would: no link leads out of it. */
+export interface RootReader {
+  /**
+   * @param path such as `/etc/passwd`
+   * @returns undefined where there is none
+   * @throws Error when it is no regular file, or larger than 16 MiB
+   */
+  readFile(path: string): string | undefined;
+  /** @returns undefined where there is none, or we may not look */
+  directory(path: string): Permissions | undefined;
+}
+
+/** Far above any real user database, in bytes; an image decides what is in it. */
 const LIMIT = 16 * 1024 * 1024;
 
 const ABSENT = ['ENOENT', 'ENOTDIR'];
+
+/** Looks at a root filesystem that is on disk. @throws Error of node:fs */
+export function withRoot<T>(rootfs: string, look: (root: RootReader) => T): T {
+  const fd = openSync(rootfs, constants.O_RDONLY | constants.O_DIRECTORY);
+  try {
+    return look({
+      readFile: (path) => readInRoot(fd, path),
+      directory: (path) => directoryInRoot(fd, path),
+    });
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** @throws Error when a file of an image is not one to be read into memory */
+export function checkReadable(path: string, isFile: boolean, size: number): void {
+  if (!isFile) throw new Error(`the image's ${path} is not a regular file`);
+  if (size > LIMIT)
+    throw new Error(`the image's ${path} is too large: ${size} bytes (at most 16 MiB)`);
+}
 
 /**
  * Reads a file of a root filesystem as the container would: symbolic links, also absolute ones,
@@ -24,9 +56,7 @@ export function readInRoot(rootfs: number, path: string): string | undefined {
   if (fd === undefined) return undefined;
   try {
     const status = fstatSync(fd);
-    if (!status.isFile()) throw new Error(`the image's ${path} is not a regular file`);
-    if (status.size > LIMIT)
-      throw new Error(`the image's ${path} is too large: ${status.size} bytes (at most 16 MiB)`);
+    checkReadable(path, status.isFile(), status.size);
     return readFileSync(fd, 'utf8');
   } finally {
     closeSync(fd);

@@ -7,7 +7,7 @@ import {
   MOVE_MOUNT_F_EMPTY_PATH,
 } from '../../runtime/linux/constants.ts';
 import { errnoCode } from '../../runtime/linux/errno.ts';
-import { SyscallError, syscall, trySyscall } from '../../runtime/linux/syscall.ts';
+import { batch, type Call, SyscallError, syscall } from '../../runtime/linux/syscall.ts';
 
 /** The layers of an overlay mount: overlayfs, in the kernel's Documentation/filesystems. */
 export interface Overlay {
@@ -49,35 +49,73 @@ export function mountOverlay(overlay: Overlay, target: string): void {
  * @throws SyscallError
  */
 export function mountLayerByLayer(overlay: Overlay, target: string): boolean {
-  const { lower, upper, work, userXattrs } = overlay;
-  const context = syscall('fsopen', 'overlay', FSOPEN_CLOEXEC);
   const held: number[] = [];
   try {
-    const set = (key: string, value: string) =>
-      trySyscall('fsconfig', context, FSCONFIG.SET_STRING, key, value, 0);
-    for (const path of lower.toReversed()) {
-      const result = set('lowerdir+', shortened(path, held));
-      if (result === -EINVAL) return false;
-      if (result < 0) throw new SyscallError('fsconfig', ['lowerdir+', path], -result);
-    }
-    const options = [
-      ['source', 'overlay'],
-      ['upperdir', shortened(upper, held)],
-      ['workdir', shortened(work, held)],
-      ...(userXattrs ? [] : OFF.map((name) => [name, 'off'] as const)),
-    ] as const;
-    for (const [key, value] of options) check(set(key, value), key, value);
-    if (userXattrs)
-      check(trySyscall('fsconfig', context, FSCONFIG.SET_FLAG, 'userxattr', 0, 0), 'userxattr');
-    const created = trySyscall('fsconfig', context, FSCONFIG.CMD_CREATE, 0, 0, 0);
-    // Before Linux 6.5 all options are looked at only now.
-    if (created === -EINVAL) return false;
-    check(created, 'create');
-    attach(syscall('fsmount', context, FSMOUNT_CLOEXEC, 0), target);
-    return true;
+    const calls = layerByLayerCalls(overlay, target, held, 0);
+    const results = batch(calls);
+    for (const [i, result] of results.entries())
+      if (result >= 0 && OPENING.includes((calls[i] as Call).name)) held.push(result);
+    return outcome(calls, results);
   } finally {
-    for (const fd of [context, ...held]) closeSync(fd);
+    for (const fd of held) closeSync(fd);
   }
+}
+
+/** Calls that give a descriptor. */
+const OPENING: readonly string[] = ['fsopen', 'fsmount'];
+
+/** @returns false where the kernel does not understand @throws SyscallError for what else failed */
+function outcome(calls: readonly Call[], results: readonly number[]): boolean {
+  const result = results.at(-1) ?? 0;
+  if (result >= 0) return true;
+  const { name, args } = calls[results.length - 1] as Call;
+  // Before Linux 6.5 all options are looked at only when the mount is made.
+  if (name === 'fsconfig' && result === -EINVAL) return false;
+  throw new SyscallError(name, args, -result);
+}
+
+/**
+ * The calls that mount an overlay with fsconfig(2). Each ends the list when it fails.
+ *
+ * @param held gets the descriptors that must stay open meanwhile
+ * @param first the place of the first call in its list
+ */
+export function layerByLayerCalls(
+  { lower, upper, work, userXattrs }: Overlay,
+  target: string,
+  held: number[],
+  first: number,
+): Call[] {
+  const context = { resultOf: first };
+  const set = (key: string, value: string): Call => ({
+    name: 'fsconfig',
+    args: [context, FSCONFIG.SET_STRING, key, value, 0],
+    stopOnError: true,
+  });
+  const flag = (key: string): Call => ({
+    name: 'fsconfig',
+    args: [context, FSCONFIG.SET_FLAG, key, 0, 0],
+    stopOnError: true,
+  });
+  const calls: Call[] = [
+    { name: 'fsopen', args: ['overlay', FSOPEN_CLOEXEC], stopOnError: true },
+    ...lower.toReversed().map((path) => set('lowerdir+', shortened(path, held))),
+    set('source', 'overlay'),
+    set('upperdir', shortened(upper, held)),
+    set('workdir', shortened(work, held)),
+    ...(userXattrs ? [flag('userxattr')] : OFF.map((name) => set(name, 'off'))),
+    { name: 'fsconfig', args: [context, FSCONFIG.CMD_CREATE, 0, 0, 0], stopOnError: true },
+    { name: 'fsmount', args: [context, FSMOUNT_CLOEXEC, 0], stopOnError: true },
+  ];
+  const mount = { resultOf: first + calls.length - 1 };
+  return [
+    ...calls,
+    {
+      name: 'move_mount',
+      args: [mount, '', AT.FDCWD, target, MOVE_MOUNT_F_EMPTY_PATH],
+      stopOnError: true,
+    },
+  ];
 }
 
 /**
@@ -86,28 +124,31 @@ export function mountLayerByLayer(overlay: Overlay, target: string): boolean {
  *
  * @throws SyscallError
  */
-export function mountAtOnce({ lower, upper, work, userXattrs }: Overlay, target: string): void {
+export function mountAtOnce(overlay: Overlay, target: string): void {
   const held: number[] = [];
   try {
-    const [top, bottom, ...layers] = [upper, work, ...lower.toReversed()].map((path) =>
-      byDescriptor(path, held),
-    );
-    const options = [
-      `lowerdir=${layers.join(':')},upperdir=${top},workdir=${bottom}`,
-      ...(userXattrs ? ['userxattr'] : OFF.map((name) => `${name}=off`)),
-    ];
-    syscall('mount', 'overlay', target, 'overlay', 0, options.join(','));
+    const { name, args } = atOnceCall(overlay, target, held);
+    syscall(name, ...args);
   } finally {
     for (const fd of held) closeSync(fd);
   }
 }
 
-function attach(mount: number, target: string): void {
-  try {
-    syscall('move_mount', mount, '', AT.FDCWD, target, MOVE_MOUNT_F_EMPTY_PATH);
-  } finally {
-    closeSync(mount);
-  }
+/** The call that mounts an overlay with mount(2). @param held see `layerByLayerCalls` */
+export function atOnceCall(
+  { lower, upper, work, userXattrs }: Overlay,
+  target: string,
+  held: number[],
+): Call {
+  const [top, bottom, ...layers] = [upper, work, ...lower.toReversed()].map((path) =>
+    byDescriptor(path, held),
+  );
+  const options = [
+    `lowerdir=${layers.join(':')},upperdir=${top},workdir=${bottom}`,
+    ...(userXattrs ? ['userxattr'] : OFF.map((name) => `${name}=off`)),
+  ];
+  const args = ['overlay', target, 'overlay', 0, options.join(',')];
+  return { name: 'mount', args, stopOnError: true };
 }
 
 function shortened(path: string, held: number[]): string {
@@ -118,8 +159,4 @@ function byDescriptor(path: string, held: number[]): string {
   const fd = openSync(path, constants.O_RDONLY | constants.O_DIRECTORY);
   held.push(fd);
   return `/proc/self/fd/${fd}`;
-}
-
-function check(result: number, ...what: readonly string[]): void {
-  if (result < 0) throw new SyscallError('fsconfig', what, -result);
 }

@@ -1,8 +1,21 @@
-import { spawn } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
 import { constants } from 'node:os';
-import { TIO } from '../../runtime/linux/constants.ts';
-import { trySyscall } from '../../runtime/linux/syscall.ts';
+import { CLOSE_RANGE_CLOEXEC, F, TIO, W } from '../../runtime/linux/constants.ts';
+import { spawnCalls } from '../../runtime/linux/elsewhere.ts';
+import { port } from '../../runtime/linux/port.ts';
+import {
+  type Call,
+  cString,
+  SyscallError,
+  syscall,
+  trySyscall,
+} from '../../runtime/linux/syscall.ts';
+import { type OwnMount, spawnWithOverlay } from '../mount/namespace.ts';
+
+/** sigprocmask(2) */
+const SIG_SETMASK = 2;
+/** SIGPIPE and SIGXFSZ: an engine has them ignored, which a program would inherit. */
+const IGNORED_BY_ENGINES = [13, 25];
 
 /** What people and service managers send to a program. */
 const FORWARDED = ['SIGTERM', 'SIGINT', 'SIGQUIT', 'SIGHUP', 'SIGUSR1', 'SIGUSR2'] as const;
@@ -10,33 +23,92 @@ const FORWARDED = ['SIGTERM', 'SIGINT', 'SIGQUIT', 'SIGHUP', 'SIGUSR1', 'SIGUSR2
 /** Those that a terminal sends to all programs in its foreground. */
 const OF_TERMINALS: readonly string[] = ['SIGINT', 'SIGQUIT', 'SIGHUP'];
 
+/** Milliseconds between looks at the child, for a SIGCHLD that came before its handler. */
+const LOOK = 500;
+
 /**
  * Runs a command in the foreground, with this process's standard streams. Signals go on to it.
  *
+ * @param command the path of a program, and its arguments
+ * @param mount what is mounted for it, in namespaces of its own
  * @returns its exit status, or 128 and the signal that ended it
- * @throws Error of node:child_process when it cannot be started
+ * @throws SyscallError when it cannot be started
  */
-export function runForeground(command: readonly string[]): Promise<number> {
-  const [file = '', ...args] = command;
-  const child = spawn(file, args, { stdio: 'inherit' });
-  const release = forwardSignals((name) => child.kill(name));
-  return new Promise((resolve, reject) => {
-    child.on('error', (error) => {
-      release();
-      reject(error);
-    });
-    child.on('exit', (code, signal) => {
-      release();
-      resolve(code ?? 128 + constants.signals[signal as NodeJS.Signals]);
-    });
+export async function runForeground(
+  command: readonly string[],
+  mount: OwnMount | undefined,
+): Promise<number> {
+  const kept: Uint8Array[] = [];
+  const execute = executing(command, kept);
+  const pid = mount === undefined ? spawnPlainly(execute) : spawnWithOverlay(mount, execute);
+  const release = forwardSignals((signal) => trySyscall('kill', pid, signal));
+  try {
+    return await exitOf(pid);
+  } finally {
+    release();
+    kept.length = 0;
+  }
+}
+
+function spawnPlainly(calls: readonly Call[]): number {
+  const { pid, results } = spawnCalls(0, calls);
+  const result = results.at(-1) ?? 0;
+  if (result >= 0) return pid;
+  syscall('wait4', pid, 0, 0, 0);
+  throw new SyscallError('execve', [], -result);
+}
+
+/** Calls that make a child the program, with signals as they are without an engine. */
+function executing(command: readonly string[], kept: Uint8Array[]): Call[] {
+  const byDefault = new Uint8Array(32);
+  const environment = Object.entries(process.env).map(([name, value]) => `${name}=${value}`);
+  return [
+    ...IGNORED_BY_ENGINES.map(
+      (signal): Call => ({ name: 'rt_sigaction', args: [signal, byDefault, 0, 8] }),
+    ),
+    { name: 'close_range', args: [3, 0xffffffff, CLOSE_RANGE_CLOEXEC] },
+    // Node.js keeps them from programs that it does not start itself.
+    ...[0, 1, 2].map((fd): Call => ({ name: 'fcntl', args: [fd, F.SETFD, 0] })),
+    { name: 'rt_sigprocmask', args: [SIG_SETMASK, new Uint8Array(8), 0, 8] },
+    {
+      name: 'execve',
+      args: [command[0] as string, pointers(command, kept), pointers(environment, kept)],
+      stopOnError: true,
+    },
+  ];
+}
+
+/** A list of strings as execve(2) takes it. @param kept gets the memory that it points at */
+function pointers(texts: readonly string[], kept: Uint8Array[]): Uint8Array {
+  const strings = texts.map(cString);
+  kept.push(...strings);
+  const addresses = strings.map((string) => BigInt(port().addressOf(string)));
+  return new Uint8Array(BigUint64Array.of(...addresses, 0n).buffer);
+}
+
+/** Waits for a child, in turns with the engine's event loop. */
+function exitOf(pid: number): Promise<number> {
+  return new Promise((resolve) => {
+    const status = new Int32Array(1);
+    const look = () => {
+      if (trySyscall('wait4', pid, new Uint8Array(status.buffer), W.NOHANG, 0) !== pid) return;
+      clearInterval(timer);
+      process.off('SIGCHLD', look);
+      const value = status[0] as number;
+      const signal = value & 0x7f;
+      resolve(signal === 0 ? (value >> 8) & 0xff : 128 + signal);
+    };
+    process.on('SIGCHLD', look);
+    const timer = setInterval(look, LOOK);
+    look();
   });
 }
 
-function forwardSignals(send: (name: NodeJS.Signals) => void): () => void {
+function forwardSignals(send: (signal: number) => void): () => void {
   const handlers = FORWARDED.map((name) => {
     const handler = () => {
       // The terminal has sent it to the child, too.
-      if (!OF_TERMINALS.includes(name) || !inForeground()) send(name);
+      if (!OF_TERMINALS.includes(name) || !inForeground()) send(constants.signals[name]);
     };
     process.on(name, handler);
     return { name, handler };

@@ -1,6 +1,10 @@
+import { join } from 'node:path';
 import { createBundle } from '../create.ts';
+import { overlayOf } from '../mount/bundle.ts';
+import type { OwnMount } from '../mount/namespace.ts';
 import type { UnpackObserver } from '../observer.ts';
 import type { OpenImage } from '../open-image.ts';
+import { readRecord } from '../record.ts';
 import { runtimeCommand } from '../sibling.ts';
 import type { Store } from '../store/store.ts';
 import { configureImage, configureRuntime } from './configure.ts';
@@ -64,6 +68,7 @@ export async function runImage(
       terminal: settings.terminal,
       readOnly: settings.readOnly,
       copy: false,
+      mountLater: rootless,
       image: (config: Parameters<typeof configureImage>[0]) => configureImage(config, settings),
       edit: (config: Parameters<typeof configureRuntime>[0]) =>
         configureRuntime(config, settings, files),
@@ -73,11 +78,18 @@ export async function runImage(
     begin();
     const global = root === undefined ? [] : ['--root', root];
     const words = [...runtime, ...global, 'run', '--bundle', place.bundle, name];
-    const status = await runForeground(words);
+    const status = await runForeground(words, rootless ? ownMount(place.bundle) : undefined);
     return keep ? { status, kept: place.bundle } : { status };
   } finally {
     place.leave();
   }
+}
+
+/** What of an ordinary user's bundle is to be mounted. */
+function ownMount(bundle: string): OwnMount | undefined {
+  const record = readRecord(bundle);
+  if (record.how === 'copy') return undefined;
+  return { overlay: overlayOf(bundle, record), target: join(bundle, 'rootfs') };
 }
 
 function newName(): string {

@@ -38,6 +38,26 @@ export function batchInUserNamespace(namespace: number, calls: readonly Call[]):
 }
 
 /**
+ * Makes a child that makes system calls, the last of which may execute a program. It shares this
+ * process's memory, which waits until then. Signals are blocked in it.
+ *
+ * @param namespaces CLONE_NEW* flags of the namespaces that it gets
+ * @returns its PID, and the results of the calls that it made: of an execve(2) that succeeded none.
+ *   Who calls waits for it
+ * @throws SyscallError when there can be no such child
+ */
+export function spawnCalls(
+  namespaces: number,
+  calls: readonly Call[],
+): { pid: number; results: number[] } {
+  const flags = CLONE.VM + CLONE.VFORK + CLONE.CLEAR_SIGHAND + namespaces;
+  const memory = new DataView(new ArrayBuffer(MEMORY.stack + MEMORY.stackSize));
+  const { pid, results } = spawn(cloneArguments(memory, flags, true), calls);
+  if (pid < 0) throw new SyscallError('clone3', [flags], -pid);
+  return { pid, results };
+}
+
+/**
  * Makes a process in a new user namespace that does nothing until it is killed, and dies with
  * this one.
  *

@@ -136,7 +136,7 @@ export class RegistryClient {
       const { host } = response.url;
       if (count === MOST_REDIRECTS)
         throw new RegistryError(`${host} leads on and on: ${count} redirects in a row`);
-      const next = this.resolve(response, origin);
+      const next = this.#resolve(response.headers.location ?? '', response.url, origin);
       await drop(response);
       response = await this.#authorized(request, next, origin);
     }
@@ -144,28 +144,26 @@ export class RegistryClient {
   }
 
   /**
-   * Where an answer's `Location` leads, which may be relative.
+   * Where an answer leads: an upload's `Location`, or the next page of a list.
    *
+   * @param text a URL, which may be relative
    * @throws RegistryError when it leads nowhere, or from TLS to plain HTTP
    */
-  resolve({ headers, url }: HttpResponse, origin: URL): URL {
-    const { location = '' } = headers;
-    if (location === '' || !URL.canParse(location, url.href))
-      throw new RegistryError(`${url.host} leads to ${JSON.stringify(location)}, which is no URL`);
-    const next = new URL(location, url.href);
-    // Behind a proxy that does TLS, some registries do not know that they are reached by it.
-    if (next.protocol === 'http:' && next.hostname === origin.hostname && next.port === '')
-      next.protocol = origin.protocol;
-    if (next.protocol !== 'https:' && !(next.protocol === 'http:' && this.endpoint.insecure))
-      throw new RegistryError(
-        `${url.host} leads to ${next.origin}, which is not private: --insecure allows it`,
-      );
-    return next;
+  async leads(text: string, { url }: HttpResponse): Promise<URL> {
+    return this.#resolve(text, url, await this.#reach());
   }
 
-  /** Where an upload goes on. */
-  async location(response: HttpResponse): Promise<URL> {
-    return this.resolve(response, await this.#reach());
+  #resolve(text: string, base: URL, origin: URL): URL {
+    if (text === '' || !URL.canParse(text, base.href))
+      throw new RegistryError(`${base.host} leads to ${JSON.stringify(text)}, which is no URL`);
+    const next = new URL(text, base.href);
+    // Behind a proxy that does TLS, some registries do not know that they are reached by it.
+    if (next.host === origin.host) next.protocol = origin.protocol;
+    if (next.protocol !== 'https:' && !(next.protocol === 'http:' && this.endpoint.insecure))
+      throw new RegistryError(
+        `${base.host} leads to ${next.origin}, which is not private: --insecure allows it`,
+      );
+    return next;
   }
 
   async #send(

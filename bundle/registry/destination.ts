@@ -6,6 +6,7 @@ import { RegistryClient, type RegistryOptions } from './client.ts';
 import { endpointOf } from './endpoint.ts';
 import { RegistryError } from './error.ts';
 import { fetchManifest, hasManifest, putManifest } from './manifests.ts';
+import { gathered } from './pieces.ts';
 import { addReferrer } from './referrers.ts';
 import { isDocument } from './source.ts';
 import { uploadBlob } from './uploads.ts';
@@ -42,9 +43,9 @@ export async function registryDestination(
         await uploadBlob(client, descriptor, content, from);
         return;
       }
-      const bytes = await whole(content);
+      const bytes = await gathered(content);
       documents.set(descriptor.digest, bytes);
-      await putDocument(client, descriptor.digest, descriptor, bytes);
+      await putDocument(client, descriptor, bytes);
     },
     async finish(root) {
       if (name.digest !== undefined && name.digest !== root.digest)
@@ -63,11 +64,10 @@ export async function registryDestination(
 
 async function putDocument(
   client: RegistryClient,
-  reference: string,
   { mediaType, digest, size }: Descriptor,
   bytes: Buffer,
 ): Promise<void> {
-  const known = await putManifest(client, reference, { mediaType, bytes });
+  const known = await putManifest(client, digest, { mediaType, bytes });
   const { subject, artifactType, annotations, ...rest } = JSON.parse(bytes.toString()) as
     | Manifest
     | Index;
@@ -80,10 +80,4 @@ async function putDocument(
     ...(type === undefined ? {} : { artifactType: type }),
     ...(annotations === undefined ? {} : { annotations }),
   });
-}
-
-async function whole(content: AsyncIterable<Uint8Array>): Promise<Buffer> {
-  const chunks: Uint8Array[] = [];
-  for await (const chunk of content) chunks.push(chunk);
-  return Buffer.concat(chunks);
 }

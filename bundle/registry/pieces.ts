@@ -32,3 +32,10 @@ export async function* pieces(
   }
   if (size > 0) yield Buffer.concat(parts);
 }
+
+/** A small content whole. */
+export async function gathered(content: AsyncIterable<Uint8Array>): Promise<Buffer> {
+  const chunks: Uint8Array[] = [];
+  for await (const chunk of content) chunks.push(chunk);
+  return Buffer.concat(chunks);
+}

@@ -2,7 +2,7 @@ import type { RegistryClient } from './client.ts';
 import { hasStatus, RegistryError } from './error.ts';
 import { readText } from './http.ts';
 
-/** Pages of a list: a registry that gives more leads in a circle, or never ends. */
+/** Pages of a list: one that has more never ends. */
 const MOST_PAGES = 10_000;
 
 /**
@@ -32,10 +32,11 @@ export async function listTags(client: RegistryClient): Promise<string[]> {
 
 /** The JSON documents of a list: `Link` with rel="next" leads from one to the next (RFC 8288). */
 export async function* pages(client: RegistryClient, first: string): AsyncGenerator<object> {
-  let path: string | URL | undefined = first;
-  for (let count = 0; path !== undefined; count++) {
-    if (count === MOST_PAGES)
+  const seen = new Set<string>();
+  for (let path: string | URL | undefined = first; path !== undefined; ) {
+    if (seen.has(String(path)) || seen.size === MOST_PAGES)
       throw new RegistryError(`${client.endpoint.registry}: ${first} has no end`);
+    seen.add(String(path));
     const response = await client.request({
       method: 'GET',
       path,
@@ -44,7 +45,7 @@ export async function* pages(client: RegistryClient, first: string): AsyncGenera
     });
     const { link } = response.headers;
     const next = /<([^>]*)>[^,]*;\s*rel="?next"?/i.exec([link ?? []].flat().join(', '))?.[1];
-    path = next === undefined ? undefined : new URL(next, response.url.href);
+    path = next === undefined ? undefined : await client.leads(next, response);
     const text = await readText(response);
     let page: unknown;
     try {

@@ -3,7 +3,7 @@ import { hasBlob } from './blobs.ts';
 import type { RegistryClient } from './client.ts';
 import { hasStatus, RegistryError } from './error.ts';
 import { type Body, drop, type HttpResponse } from './http.ts';
-import { pieces, skipped } from './pieces.ts';
+import { gathered, pieces, skipped } from './pieces.ts';
 import { beforeNext } from './retry.ts';
 
 /** Bytes up to which a blob is sent in one request, from memory. */
@@ -87,7 +87,7 @@ async function sendWhole(
   { client, descriptor, content, scopes }: Upload,
   begun: Session,
 ): Promise<void> {
-  const bytes = Buffer.concat(await all(content));
+  const bytes = await gathered(content);
   const response = await client.request({
     method: 'PUT',
     path: finalUrl(begun.location, descriptor),
@@ -201,7 +201,7 @@ async function session(
     location:
       location === undefined && before !== undefined
         ? before.location
-        : await client.location(response),
+        : await client.leads(location ?? '', response),
     offset,
     least: Number(least ?? before?.least ?? 0),
   };
@@ -221,10 +221,4 @@ function finalUrl({ href }: URL, { digest }: Descriptor): URL {
   const url = new URL(href);
   url.search = `${url.search}${url.search === '' ? '?' : '&'}digest=${encodeURIComponent(digest)}`;
   return url;
-}
-
-async function all(content: AsyncIterable<Uint8Array>): Promise<Uint8Array[]> {
-  const chunks: Uint8Array[] = [];
-  for await (const chunk of content) chunks.push(chunk);
-  return chunks;
 }

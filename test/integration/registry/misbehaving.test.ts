@@ -491,3 +491,23 @@ test('a redirect in the open, and one without end, are not followed', async () =
   };
   expect((await pull('leads:1')).stderr).toContain(`${registry.host} leads to ftp://x`);
 });
+
+test('a list of tags that comes in pages is put together, and one without end is not waited for', async () => {
+  const pages: Record<string, string[] | null> = { '': ['1.10', '1.9'], '1.9': null, x: ['1.1'] };
+  const next: Record<string, string> = { '': '1.9', '1.9': 'x' };
+  registry.intercept = (request, response) => {
+    const url = new URL(request.url, 'http://x');
+    if (url.pathname !== '/v2/many/tags/list') return false;
+    const last = url.searchParams.get('last') ?? '';
+    const link = `</v2/many/tags/list?last=${next[last]}&n=1000>; rel="next"`;
+    response.writeHead(200, next[last] === undefined ? {} : { link });
+    response.end(JSON.stringify({ name: 'many', tags: pages[last] }));
+    return true;
+  };
+  const tags = ['tags', '--insecure', `${registry.host}/many`];
+  expect(await run(tags)).toEqual({ status: 0, stdout: '1.1\n1.9\n1.10\n', stderr: '' });
+  next.x = '1.9';
+  expect((await run(tags)).stderr).toBe(
+    `scow-bundle: ${registry.host}: many/tags/list?n=1000 has no end\n`,
+  );
+});

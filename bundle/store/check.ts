@@ -14,8 +14,11 @@ import { contentOf, wasteOf } from './sweep.ts';
 
 /** Something that is wrong with a store. */
 export interface Problem {
-  /** `file`: one of the store's own. `blob`: content that is another. `image`: one that lacks something. */
-  readonly kind: 'file' | 'blob' | 'image';
+  /**
+   * `file`: one of the store's own. `blob`: content that is another. `image`: one that lacks
+   * something. `layer`: unpacked, and changed since.
+   */
+  readonly kind: 'file' | 'blob' | 'image' | 'layer';
   /** A file's name, a digest, or an image's name or digest. */
   readonly what: string;
   readonly message: string;

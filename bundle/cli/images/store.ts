@@ -1,6 +1,6 @@
 import { print } from '../../../runtime/linux/output.ts';
 import { checkStore, type StoreReport } from '../../store/check.ts';
-import { openStore } from '../../store/store.ts';
+import { openStore, type Store } from '../../store/store.ts';
 import { bytes } from '../columns.ts';
 import type { Input } from '../command.ts';
 import { jsonText, wantsJson } from '../format.ts';
@@ -15,9 +15,18 @@ export async function run(input: Input): Promise<number> {
     );
   const json = wantsJson(input);
   const store = openStore(input.text('store'));
-  const report = await checkStore(store, input.switch('repair') ?? false);
+  const repair = input.switch('repair') ?? false;
+  const report = await reportOn(store, repair, input.switch('layers') ?? false);
   print(json ? jsonText(report) : text(report));
   return report.problems.every(({ repaired }) => repaired !== undefined) ? 0 : 1;
+}
+
+/** Layers can be unpacked, and so compared, only of a store that is sound. */
+async function reportOn(store: Store, repair: boolean, layers: boolean): Promise<StoreReport> {
+  const report = await checkStore(store, repair);
+  if (!layers || report.unused === undefined || !store.exists()) return report;
+  const { checkLayers } = await import('../../store/check-layers.ts');
+  return { ...report, problems: [...report.problems, ...(await checkLayers(store, repair))] };
 }
 
 function text(report: StoreReport): string {
@@ -32,7 +41,9 @@ function text(report: StoreReport): string {
       ? [`${bytes(unused.bytes, true)} are not used by any image: prune frees them`]
       : []),
     ...(problems.length === 0 ? ['nothing is damaged'] : []),
-    ...(unused === undefined ? ['--repair removes what is damaged: pull it again then'] : []),
+    ...(problems.some(({ repaired }) => repaired === undefined)
+      ? ['--repair removes what is damaged: pull it again then']
+      : []),
   ];
   return lines.map((line) => `${plain(line)}\n`).join('');
 }

@@ -126,13 +126,21 @@ export const IMAGES: readonly Command[] = [
     positionals: [{ name: 'action', about: 'what to do: check' }],
     flags: [
       {
+        name: 'layers',
+        about:
+          'also compare unpacked layers with what their blobs unpack to; takes the time and the space to unpack each image',
+      },
+      {
         name: 'repair',
         about:
           'remove what is damaged, so that the next pull brings it again, and names of images that lack something',
       },
       FORMAT,
     ],
-    examples: ['scow-bundle store check', 'scow-bundle store check --repair --format json'],
+    examples: [
+      'scow-bundle store check --layers',
+      'scow-bundle store check --repair --format json',
+    ],
     load: () => import('./store.ts'),
   },
   {

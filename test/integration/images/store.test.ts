@@ -22,7 +22,7 @@ import type { Summary } from '../../../bundle/store/summary.ts';
 import { bundlerCommand, scowBundle } from '../../helpers/bundler.ts';
 import { digestOf, forPlatform, LayoutBuilder, MEDIA, tagged } from '../../helpers/layout.ts';
 import { imageBlobs, once, putImage, type Stored } from '../../helpers/stored.ts';
-import { archive } from '../../helpers/tar.ts';
+import { archive, directory, file, hardLink } from '../../helpers/tar.ts';
 
 /** The commands for images of the store, as users and programs see them. */
 
@@ -36,7 +36,8 @@ afterEach(() => rmSync(home, { recursive: true, force: true }));
 
 function bundler(...args: string[]): string {
   const { status, stdout, stderr } = scowBundle(['--store', store.path, ...args]);
-  if (status !== 0 || stderr !== '') throw new Error(`${args.join(' ')}: ${status} ${stderr}`);
+  if (status !== 0 || stderr !== '')
+    throw new Error(`${args.join(' ')}: ${status} ${stderr}${stdout}`);
   return stdout;
 }
 
@@ -384,4 +385,47 @@ test('inspect shows a bundle, and its image as long as that is there', async () 
   rmSync(join(bundle, 'scow.json'));
   bundler('prune', '--all');
   expect(readdirSync(join(store.path, 'layers'))).toEqual([]);
+});
+
+test('store check --layers compares unpacked layers with what they were unpacked from', async () => {
+  const base = archive(
+    directory('etc/'),
+    file('etc/passwd', 'root\n', { mode: 0o640, uid: 3 }),
+    file('etc/gone', 'gone'),
+    directory('etc/dir/'),
+    file('etc/dir/one', '1'),
+  );
+  const changes = archive(
+    file('etc/.wh.gone'),
+    hardLink('etc/alias', 'etc/passwd'),
+    directory('etc/dir/', { mode: 0o700 }),
+    file('etc/dir/.wh..wh..opq'),
+    file('etc/dir/two', '2'),
+  );
+  await putImage(store, 'app', { layers: [base, changes] });
+  const bundle = join(home, 'bundle');
+  bundler('create', '--copy', 'app', bundle);
+  expect(bundler('store', 'check', '--layers')).toContain('nothing is damaged');
+  const layer = `sha256-${digestOf(base).slice('sha256:'.length)}`;
+  writeFileSync(join(store.path, 'layers', layer, 'diff/etc/passwd'), 'ROOT\n');
+  expect(bundler('store', 'check')).toContain('nothing is damaged');
+  const check = (...args: string[]) =>
+    scowBundle(['--store', store.path, 'store', 'check', '--layers', ...args]);
+  expect(check()).toMatchObject({
+    status: 1,
+    stdout: expect.stringContaining(`${layer}: /etc/passwd was changed since it was unpacked\n`),
+  });
+  expect(check('--repair')).toMatchObject({
+    status: 1,
+    stdout: expect.stringContaining(`and the bundle ${bundle} uses it, since it was unpacked\n`),
+  });
+  bundler('delete', bundle);
+  expect(check('--repair')).toMatchObject({
+    status: 0,
+    stdout: expect.stringContaining('since it was unpacked (removed)\n'),
+  });
+  expect(readdirSync(join(store.path, 'layers'))).not.toContain(layer);
+  bundler('create', '--copy', 'app', bundle);
+  expect(bundler('store', 'check', '--layers')).toContain('nothing is damaged');
+  expect(readdirSync(join(store.path, 'tmp'))).toEqual([]);
 });

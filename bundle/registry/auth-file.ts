@@ -28,26 +28,25 @@ const DOCKER_HUB = 'https://index.docker.io/v1/';
 
 /**
  * The file that logins are written to: `REGISTRY_AUTH_FILE`, or the one that podman and skopeo
- * use, which lasts as long as the machine runs (containers-auth.json(5)).
+ * use, which lasts as long as the machine runs (containers-auth.json(5)). A user who has no place
+ * of that kind keeps them for longer.
  */
 export function primaryAuthPath(): string {
-  const named = process.env.REGISTRY_AUTH_FILE;
+  const { REGISTRY_AUTH_FILE: named, XDG_RUNTIME_DIR: runtime } = process.env;
   if (named) return named;
-  const runtime = process.env.XDG_RUNTIME_DIR || `/run/containers/${process.getuid?.() ?? 0}`;
-  return process.env.XDG_RUNTIME_DIR
-    ? join(runtime, 'containers/auth.json')
-    : join(runtime, 'auth.json');
+  if (runtime) return join(runtime, 'containers/auth.json');
+  return process.geteuid?.() === 0 ? '/run/containers/0/auth.json' : configuredAuthPath();
 }
 
 /** All files that credentials are looked up in, in order. */
 export function authPaths(): string[] {
   if (process.env.REGISTRY_AUTH_FILE) return [primaryAuthPath()];
   const docker = process.env.DOCKER_CONFIG || join(homeDirectory(), '.docker');
-  return [
-    primaryAuthPath(),
-    join(configDirectory(), 'containers/auth.json'),
-    join(docker, 'config.json'),
-  ];
+  return [...new Set([primaryAuthPath(), configuredAuthPath(), join(docker, 'config.json')])];
+}
+
+function configuredAuthPath(): string {
+  return join(configDirectory(), 'containers/auth.json');
 }
 
 /**

@@ -14,7 +14,8 @@ export function proxyFor(url: URL): URL | undefined {
   try {
     proxy = new URL(value.includes('://') ? value : `http://${value}`);
   } catch (error) {
-    throw new Error(`${name}=${value}: this is no URL`, { cause: error });
+    // It may hold a password: it is not shown.
+    throw new Error(`${name}: this is no URL`, { cause: error });
   }
   if (proxy.protocol !== 'http:' && proxy.protocol !== 'https:')
     throw new Error(

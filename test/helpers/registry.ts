@@ -75,7 +75,12 @@ export class DockerRegistry {
   /** @param options of its configuration */
   static async start(
     directory: string,
-    options: { readonly users?: Record<string, string>; readonly tls?: Authority } = {},
+    options: {
+      readonly users?: Record<string, string>;
+      readonly tls?: Authority;
+      /** The URL of the server that gives tokens. */
+      readonly realm?: string;
+    } = {},
   ): Promise<DockerRegistry> {
     mkdirSync(directory, { recursive: true });
     const host = `127.0.0.1:${await freePort()}`;
@@ -97,6 +102,15 @@ export class DockerRegistry {
       writeFileSync(path, `${lines.join('\n')}\n`);
       config.auth = { htpasswd: { realm: 'test', path } };
     }
+    if (options.realm !== undefined && options.tls !== undefined)
+      config.auth = {
+        token: {
+          realm: options.realm,
+          service: 'test',
+          issuer: 'test',
+          rootcertbundle: options.tls.ca,
+        },
+      };
     const file = join(directory, 'config.json');
     writeFileSync(file, JSON.stringify(config));
     const child = spawn('docker-registry', ['serve', file], { stdio: 'ignore' });

@@ -297,3 +297,27 @@ test('what refers to an image is listed', async () => {
     `sha256-${digest.slice(7)}`,
   );
 });
+
+test('credentials are not sent in the open because a registry says so', async () => {
+  const seen: string[] = [];
+  const tokens = createServer((request, response) => {
+    seen.push(request.headers.authorization ?? 'nobody');
+    response.end('{"token":"x"}');
+  }).listen(0, '127.0.0.1');
+  await new Promise((resolve) => tokens.once('listening', resolve));
+  const realm = `http://127.0.0.1:${(tokens.address() as { port: number }).port}`;
+  const registry = await DockerRegistry.start(join(work, 'tokens'), { tls: authority, realm });
+  const env = { SSL_CERT_FILE: authority.ca };
+  // A token for anybody is no secret.
+  expect((await run(['tags', `${registry.host}/x`], { env })).stderr).toMatch(
+    /answered 401 Unauthorized to GET \/v2\/x\/tags\/list: .*: log in first: scow-bundle login/,
+  );
+  expect(new Set(seen)).toEqual(new Set(['nobody']));
+  const login = ['login', '-u', 'me', '--password-stdin', registry.host];
+  expect((await run(login, { env, input: 'secret' })).stderr).toBe(
+    `scow-bundle: ${registry.host} wants credentials to be sent to ${realm}, in the open: --insecure allows it\n`,
+  );
+  expect(new Set(seen)).toEqual(new Set(['nobody']));
+  await registry.stop();
+  tokens.close();
+});

@@ -5,6 +5,7 @@ import { Rootfs } from '../rootfs.ts';
 import type { Origin } from '../script.ts';
 import type { LayerTarget, Spot } from '../target.ts';
 import type { Attributes, Directory, Tree, TreeNode } from '../tree.ts';
+import type { DiskFile } from '../write/disk-file.ts';
 import { DiskTree } from '../write/disk-tree.ts';
 import {
   OPAQUE_ALL,
@@ -42,6 +43,10 @@ export class OverlayLayer implements LayerTarget {
   /** Directories that are here because lower layers have them. */
   readonly #merged = new Set<Directory>();
   readonly #opaque = new Set<Directory>();
+  /** What is here because something else is a hard link to it. */
+  readonly #copied: Spot[] = [];
+  /** By the number of a lower layer: the paths of its files that have several, by their identity. */
+  readonly #linked: Map<string, string[]>[] = [];
   #origin: Origin = { layer: '', name: new Uint8Array(0) };
 
   /**
@@ -145,6 +150,7 @@ export class OverlayLayer implements LayerTarget {
   /** Completes the layer: writes what hides lower layers, and the directories' attributes. */
   finish(): void {
     this.#rootfs.flush();
+    this.#claimCopies();
     const devices = this.#hidden.size > 0 && this.#takesDevices();
     for (const [directory, names] of this.#hidden) {
       for (const name of names) {
@@ -188,19 +194,60 @@ export class OverlayLayer implements LayerTarget {
     this.#rootfs.createDirectory(spot);
   }
 
-  /** Copies what a lower layer has, so that it and its new name are one file in this layer too. */
+  /**
+   * Copies what a lower layer has, with all names that the file has there and still shows: it stays
+   * one file.
+   */
   #copyUp(spot: Spot, { layer }: TreeNode): void {
     const form = { overlay: true, rootless: this.#privileges === 'rootless' };
-    const tree = new DiskTree(this.#lower[layer - 1] as string, form);
+    const disk = new DiskTree(this.#lower[layer - 1] as string, form);
     try {
-      const file = tree.list(this.#tree.path(spot.directory)).get(spot.name);
+      const file = disk.list(this.#tree.path(spot.directory)).get(spot.name);
       if (file === undefined) throw new Error('it is a hard link to what a lower layer has lost');
-      this.#occupy(spot);
+      this.#borrow(spot);
       copyFile(file, this.#rootfs, spot, this.#origin);
+      if (file.links < 2) return;
+      this.#linked[layer] ??= linkedFiles(disk.root());
+      for (const path of this.#linked[layer].get(file.identity) ?? []) {
+        const other = this.#find(path, layer);
+        if (other === undefined || this.#isHere(other)) continue;
+        this.#borrow(other);
+        this.#rootfs.createHardLink(other, spot);
+      }
     } finally {
-      tree.close();
+      disk.close();
     }
+  }
+
+  /** Takes a place for what a lower layer has there, too. */
+  #borrow(spot: Spot): void {
+    this.#occupy(spot);
     add(this.#hidden, spot);
+    this.#copied.push(spot);
+  }
+
+  /** Where a path is in the tree, if what a layer has there still shows. */
+  #find(path: string, layer: number): Spot | undefined {
+    const components = path.split('/');
+    const name = components.pop() as string;
+    let directory: TreeNode | undefined = this.#tree.root;
+    for (const component of components)
+      directory = directory?.kind === 'directory' ? directory.children.get(component) : undefined;
+    if (directory?.kind !== 'directory') return undefined;
+    const node = directory.children.get(name);
+    return node !== undefined && node.kind !== 'directory' && node.layer === layer
+      ? { directory, name }
+      : undefined;
+  }
+
+  /** From here on, this layer is the one that has what was copied. */
+  #claimCopies(): void {
+    const layer = this.#lower.length + 1;
+    for (const spot of this.#copied) {
+      const node = spot.directory.children.get(spot.name);
+      if (this.#isHere(spot) && node !== undefined && node.kind !== 'directory')
+        spot.directory.children.set(spot.name, { ...node, layer });
+    }
   }
 
   #takesDevices(): boolean {
@@ -241,4 +288,21 @@ function add(names: Map<Directory, Set<string>>, { directory, name }: Spot): voi
   const known = names.get(directory);
   if (known === undefined) names.set(directory, new Set([name]));
   else known.add(name);
+}
+
+/** The paths of all files of a layer that have several. */
+function linkedFiles(root: DiskFile): Map<string, string[]> {
+  const found = new Map<string, string[]>();
+  const waiting = [root];
+  for (let directory = waiting.pop(); directory !== undefined; directory = waiting.pop()) {
+    for (const file of directory.children().values()) {
+      if (file.type === 'directory') waiting.push(file);
+      else if (file.links > 1 && file.type !== 'whiteout') {
+        const paths = found.get(file.identity);
+        if (paths === undefined) found.set(file.identity, [file.path]);
+        else paths.push(file.path);
+      }
+    }
+  }
+  return found;
 }

@@ -59,6 +59,9 @@ const LAYERS = [
     directory('data', { mode: 0o2751, uid: 7, gid: 8, mtime: 12_345 }),
     file('data/kept', 'kept', { mode: 0o640, uid: 9, mtime: 99 }),
     file('data/linked', 'linked', { mode: 0o600, uid: 5, gid: 6, mtime: 77 }),
+    hardLink('data/linked-below', 'data/linked'),
+    hardLink('tmp/too', 'data/linked'),
+    hardLink('tmp/gone', 'data/linked'),
     file('data/gone', 'gone'),
     directory('opaque'),
     file('opaque/old', 'old'),
@@ -76,6 +79,13 @@ const LAYERS = [
     file('opaque/.wh..wh..opq'),
     file('.wh.other'),
     file('other', 'a file now'),
+  ),
+  // Links to what the layer before has copied from the base, and away with one of the names.
+  archive(
+    hardLink('third', 'data/linked'),
+    file('tmp/.wh.gone'),
+    hardLink('once-more', 'data/again'),
+    file('data/.wh.again'),
   ),
 ];
 
@@ -240,8 +250,8 @@ test('where devices 0:0 cannot be made, whiteouts are files with an attribute', 
   const { status, stderr } = spawnSync('strace', words, { encoding: 'utf8' });
   expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
   try {
-    const [, top = ''] = lowerDirectories(readRecord(join(home, 'by-files')));
-    expect(statSync(join(top, 'data/gone')).isFile()).toBe(true);
+    const [, middle = ''] = lowerDirectories(readRecord(join(home, 'by-files')));
+    expect(statSync(join(middle, 'data/gone')).isFile()).toBe(true);
     expect(differences(unpacked(), readTree(join(home, 'by-files/rootfs')))).toEqual([]);
     const copy = [...call.slice(0, -1), '--copy', image, join(home, 'copy-of-files')];
     expect(spawnSync(copy[0] as string, copy.slice(1)).status).toBe(0);
@@ -331,14 +341,14 @@ describe('an ordinary user', () => {
   test('has a mount in a user namespace', async () => {
     const script = `
       set -e; "$@" create --rootless ${image} mounted
-      cd mounted/rootfs; echo data/* opaque/* opaque/below/*; cat other data/again data/kept
+      cd mounted/rootfs; echo data/* opaque/* opaque/below/*; cat other third data/kept
       echo; stat -c %u:%g:%a:%Y data; rm data/kept; echo ../upper/data/*`;
     const inside = ['unshare', '--user', '--map-root-user', '--mount', 'sh', '-c', script, 'sh'];
     const result = asUser([...inside, ...call()]);
     expect(result).toEqual({
       ...DONE,
       stdout:
-        'data/again data/kept data/linked data/through opaque/below opaque/below/new\na file nowlinkedkept\n0:0:2751:12345\n../upper/data/kept\n',
+        'data/kept data/linked data/linked-below data/through opaque/below opaque/below/new\na file nowlinkedkept\n0:0:2751:12345\n../upper/data/kept\n',
     });
     // The mount went with its namespace, the bundle did not.
     await eventually(() => readdirSync(join(home, 'user/mounted/rootfs')).length === 0);

@@ -150,15 +150,19 @@ export class DiskFile implements TreeFile, DiskFacts {
   }
 
   #checkUnchanged(fd: number): void {
-    const { ino, size, ctimeNs } = fstatSync(fd, { bigint: true });
-    const { seconds, nanoseconds } = this.ctime;
-    if (
-      !this.identity.endsWith(`:${ino}`) ||
-      size !== BigInt(this.size) ||
-      ctimeNs !== BigInt(seconds) * 1_000_000_000n + BigInt(nanoseconds)
-    )
+    const { ino, size, ctimeNs, mtimeNs } = fstatSync(fd, { bigint: true });
+    // Where a mode had to be changed to read the file, so was its status.
+    const forbidden = (this.mode & 0o400) === 0 && process.geteuid?.() !== 0;
+    const same = forbidden
+      ? mtimeNs === nanoseconds(this.mtime)
+      : ctimeNs === nanoseconds(this.ctime);
+    if (!same || !this.identity.endsWith(`:${ino}`) || size !== BigInt(this.size))
       throw changedError(this.path);
   }
+}
+
+function nanoseconds({ seconds, nanoseconds }: Time): bigint {
+  return BigInt(seconds) * 1_000_000_000n + BigInt(nanoseconds);
 }
 
 /** For what changes while it is read: a layer of it would be of no moment that ever was. */

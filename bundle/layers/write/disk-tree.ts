@@ -62,6 +62,7 @@ const NAMES = 512;
 const XATTR_LIMIT = 64 * 1024;
 
 const ERANGE = errnoCode('ERANGE');
+const EACCES = errnoCode('EACCES');
 const NO_XATTRS = [errnoCode('EOPNOTSUPP'), errnoCode('ENODATA')];
 const OVERLAY = /^(trusted|user)\.overlay\./;
 
@@ -109,22 +110,28 @@ export class DiskTree implements DiskAccess {
   }
 
   #open(path: string, flags: number): number {
-    const resolve = RESOLVE.BENEATH | RESOLVE.NO_SYMLINKS | RESOLVE.NO_MAGICLINKS;
-    const open = (how: number) =>
-      openat2(this.#root, Buffer.from(`${path || '.'}\0`, 'latin1'), how, resolve);
     try {
-      return open(flags);
+      return this.#openAsItIs(path, flags);
     } catch (cause) {
       if (!this.#form.rootless || codeOf(cause) !== 'EACCES') throw cause;
+      return this.#permitted(path, () => this.#openAsItIs(path, flags));
     }
-    // Its own mode keeps the owner out, who would be root: it is changed for the moment.
-    const found = open(O.PATH | O.NOFOLLOW);
+  }
+
+  #openAsItIs(path: string, flags: number): number {
+    const resolve = RESOLVE.BENEATH | RESOLVE.NO_SYMLINKS | RESOLVE.NO_MAGICLINKS;
+    return openat2(this.#root, Buffer.from(`${path || '.'}\0`, 'latin1'), flags, resolve);
+  }
+
+  /** Where its own mode keeps the owner out, who would be root, it is changed for the moment. */
+  #permitted<T>(path: string, read: () => T): T {
+    const found = this.#openAsItIs(path, O.PATH | O.NOFOLLOW);
     const file = `/proc/self/fd/${found}`;
     try {
       const { mode } = fstatSync(found);
       chmodSync(file, (mode & 0o7777) | 0o500);
       try {
-        return open(flags);
+        return read();
       } finally {
         chmodSync(file, mode & 0o7777);
       }
@@ -210,7 +217,10 @@ export class DiskTree implements DiskAccess {
         const bytes = Buffer.from(key, 'latin1');
         const value = Buffer.alloc(XATTR_LIMIT);
         const cName = Buffer.concat([bytes, Buffer.alloc(1)]);
-        const size = check(path, trySyscall('lgetxattr', file, cName, value, value.length));
+        const read = () => trySyscall('lgetxattr', file, cName, value, value.length);
+        let size = read();
+        if (size === -EACCES && this.#form.rootless) size = this.#permitted(path, read);
+        check(path, size);
         return { name: bytes, value: Buffer.from(value.subarray(0, size)) };
       });
   }

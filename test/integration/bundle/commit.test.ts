@@ -408,8 +408,12 @@ test('an ordinary user commits with the owners that files should have', () => {
   mkdirSync(own);
   const shadow = file('a', 'old', { uid: 5, gid: 6, mode: 0o640 });
   const layout = new LayoutBuilder(join(own, 'layout'));
+  // Not even its owner may read it, which says nothing to root.
+  const closed = file('closed', 'old', { uid: 5, mode: 0 });
   const device = { name: 'null', type: '3', major: 1, minor: 3, mode: 0o666 };
-  layout.finish(layout.image({ layers: [archive(shadow, file('b'), file('c', 'c'), device)] }));
+  layout.finish(
+    layout.image({ layers: [archive(shadow, file('b'), file('c', 'c'), device, closed)] }),
+  );
   execFileSync('chown', ['-R', '65534:65534', own]);
   chmodSync(home, 0o755);
   const words = [join(reachableBuild(home), 'scow-bundle'), '--store', join(own, 'store')];
@@ -418,9 +422,10 @@ test('an ordinary user commits with the owners that files should have', () => {
   const bundle = join(own, 'bundle');
   asUser(...words, 'unpack', '--image', layout.path, bundle);
   expect(asUser(...words, 'diff', bundle)).toBe('');
-  const script = 'cd "$1" && echo new > a && rm b && echo d > d && chmod 600 c';
+  const script =
+    'cd "$1" && echo new > a && rm b && echo d > d && chmod 600 c && chmod 600 closed && echo 1 > closed && chmod 0 closed';
   asUser('sh', '-c', script, 'sh', join(bundle, 'rootfs'));
-  expect(asUser(...words, 'diff', bundle)).toBe('C /a\nD /b\nC /c\nA /d\n');
+  expect(asUser(...words, 'diff', bundle)).toBe('C /a\nD /b\nC /c\nC /closed\nA /d\n');
   asUser(...words, 'commit', '--compress', 'none', bundle, `oci:${own}/out:v2`);
   const [, layer] = readImage(join(own, 'out'), 'v2').manifest.layers;
   const tar = join(own, 'out/blobs', ...(layer?.digest ?? '').split(':'));
@@ -430,8 +435,11 @@ test('an ordinary user commits with the owners that files should have', () => {
     '---------- 0/0 .wh.b',
     '-rw-r----- 5/6 a',
     '-rw------- 0/0 c',
+    '---------- 5/0 closed',
     '-rw-r--r-- 0/0 d',
     '',
   ]);
   expect(readFileSync(tar).includes('rootlesscontainers')).toBe(false);
+  asUser(...words, 'export', '-o', join(own, 'all.tar'), bundle);
+  expect(run('tar', '-xOf', join(own, 'all.tar'), 'a', 'closed')).toBe('new\n1\n');
 });

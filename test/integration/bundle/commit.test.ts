@@ -1,4 +1,5 @@
 import { execFileSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import {
   chmodSync,
   existsSync,
@@ -6,18 +7,19 @@ import {
   mkdtempSync,
   readdirSync,
   readFileSync,
+  readlinkSync,
   rmSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { ImageConfig, Index, Manifest } from '../../../schemas/image.ts';
-import { bundlerCommand, scowBundle } from '../../helpers/bundler.ts';
+import { bundlerCommand, scowBundle, startBundler } from '../../helpers/bundler.ts';
 import { CHANGES, changeTree, lowerLayers } from '../../helpers/change-tree.ts';
 import { LayoutBuilder, tagged } from '../../helpers/layout.ts';
 import { makeNastyTree } from '../../helpers/nasty-tree.ts';
 import { reachableBuild } from '../../helpers/reachable-build.ts';
-import { cleanUp, type Engine, newId, rootOf, scow } from '../../helpers/scow.ts';
+import { cleanUp, type Engine, eventually, newId, rootOf, scow } from '../../helpers/scow.ts';
 import { archive, directory, file, symlink } from '../../helpers/tar.ts';
 import { differences, readTree } from '../../helpers/tree.ts';
 import { runBundle } from '../container/support.ts';
@@ -442,4 +444,31 @@ test('an ordinary user commits with the owners that files should have', () => {
   expect(readFileSync(tar).includes('rootlesscontainers')).toBe(false);
   asUser(...words, 'export', '-o', join(own, 'all.tar'), bundle);
   expect(run('tar', '-xOf', join(own, 'all.tar'), 'a', 'closed')).toBe('new\n1\n');
+});
+
+test('a commit that is stopped leaves nothing but its exit status', async () => {
+  const bundle = makeBundle('create');
+  writeFileSync(join(bundle, 'rootfs/large'), randomBytes(30_000_000));
+  const layout = join(home, `layout-${count++}`);
+  const words = ['--store', join(home, 'store'), 'commit', '--level', '9', bundle];
+  const running = startBundler([...words, `oci:${layout}:v1`]);
+  // The layer is being written, to a file without a name.
+  const files = `/proc/${running.process.pid}/fd`;
+  const isWriting = (fd: string) => {
+    try {
+      return /\.scow-\S+ \(deleted\)$/.test(readlinkSync(join(files, fd)));
+    } catch {
+      // It was closed meanwhile.
+      return false;
+    }
+  };
+  await eventually(() => readdirSync(files).some(isWriting));
+  running.process.kill('SIGTERM');
+  expect(await running.result).toEqual({
+    status: 143,
+    stdout: '',
+    stderr: 'scow-bundle: stopped by SIGTERM\n',
+  });
+  expect(existsSync(layout)).toBe(false);
+  ok('delete', bundle);
 });

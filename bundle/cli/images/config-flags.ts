@@ -17,7 +17,11 @@ export const CONFIG_FLAGS: readonly Flag[] = [
     value: 'NAME',
     about: "the new image's name; by default it takes the one of the old image",
   },
-  list('clear', 'FIELD', 'first empty annotation, cmd, entrypoint, env, expose, label, …'),
+  list(
+    'clear',
+    'FIELD',
+    'first empty annotation, cmd, entrypoint, env, expose, label, stop-signal, user, volume or workdir',
+  ),
   list('cmd', 'WORD', 'a word of the command line; all of them replace what is there'),
   list('entrypoint', 'WORD', 'a word of the entrypoint; all of them replace what is there'),
   list('env', 'NAME=VALUE', 'set a variable'),

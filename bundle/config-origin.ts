@@ -3,7 +3,7 @@ import { defaultConfig } from '../schemas/default-config.ts';
 import { openBundleImage, readBundleConfig } from './bundle-files.ts';
 import { type Origin, originsOf } from './config/origin.ts';
 import { withRoot } from './config/rootfs-file.ts';
-import { isMounted } from './mount/bundle.ts';
+import { isMounted } from './mount-bundle.ts';
 import { bundlePath, readRecord } from './record.ts';
 import { runtimeConfig } from './runtime-config.ts';
 

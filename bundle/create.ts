@@ -16,10 +16,10 @@ import { Rootfs } from './layers/rootfs.ts';
 import { Tree } from './layers/tree.ts';
 import { DiskTree } from './layers/write/disk-tree.ts';
 import { treeReader, withLayers } from './layers-root.ts';
-import { mountBundle } from './mount/bundle.ts';
 import { spawnWithOverlay } from './mount/namespace.ts';
 import { mountOverlay, type Overlay } from './mount/overlay.ts';
 import { unmount } from './mount/table.ts';
+import { mountBundle } from './mount-bundle.ts';
 import { planOf, type UnpackObserver, type UnpackPlan, warnOfForeign } from './observer.ts';
 import {
   type BundleOrigin,

@@ -2,8 +2,8 @@ import { closeSync, constants, openSync, readdirSync, rmdirSync, rmSync } from '
 import { join } from 'node:path';
 import { codeOf, reason } from '../runtime/linux/reason.ts';
 import { endContainers, refuseInUse } from './in-use.ts';
-import { unmountBundle } from './mount/bundle.ts';
 import { mountsAt } from './mount/table.ts';
+import { unmountBundle } from './mount-bundle.ts';
 import { bundlePath, RECORD, readRecord } from './record.ts';
 import { removeTree } from './remove-tree.ts';
 import { openStore } from './store/store.ts';

@@ -56,6 +56,11 @@ async function nameIn(
   } catch (error) {
     if (!(error instanceof NoSuchImage) || fetch === undefined || text.startsWith('localhost/'))
       throw error;
-    return fetch(text);
+    try {
+      return await fetch(text);
+    } catch (failure) {
+      const why = `${error.message}; and ${(failure as Error).message}`;
+      throw new Error(why, { cause: failure });
+    }
   }
 }

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { createBundle } from '../create.ts';
-import { overlayOf } from '../mount/bundle.ts';
 import type { OwnMount } from '../mount/namespace.ts';
+import { overlayOf } from '../mount-bundle.ts';
 import type { UnpackObserver } from '../observer.ts';
 import type { OpenImage } from '../open-image.ts';
 import { readRecord } from '../record.ts';

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { print } from '../../../runtime/linux/output.ts';
-import { mountBundle } from '../../mount/bundle.ts';
+import { mountBundle } from '../../mount-bundle.ts';
 import { bundlePath, readRecord } from '../../record.ts';
 import type { Input } from '../command.ts';
 

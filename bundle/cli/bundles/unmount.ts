@@ -1,5 +1,5 @@
 import { refuseInUse } from '../../in-use.ts';
-import { unmountBundle } from '../../mount/bundle.ts';
+import { unmountBundle } from '../../mount-bundle.ts';
 import { bundlePath, readRecord } from '../../record.ts';
 import type { Input } from '../command.ts';
 

@@ -6,7 +6,7 @@ import { openLayoutImage } from '../../image/layout-source.ts';
 import { readDocument } from '../../image/read-blob.ts';
 import { findImage, type Image } from '../../image/resolve.ts';
 import type { ImageSource } from '../../image/source.ts';
-import { isMounted } from '../../mount/bundle.ts';
+import { isMounted } from '../../mount-bundle.ts';
 import { type BundleRecord, bundlePath, RECORD, readRecord } from '../../record.ts';
 import { factsOf, storeFactsOf } from '../../store/facts.ts';
 import { openStore, type Store } from '../../store/store.ts';

@@ -17,7 +17,7 @@ import { mountAtOnce, mountLayerByLayer } from '../../../bundle/mount/overlay.ts
 import { unmount } from '../../../bundle/mount/table.ts';
 import { lowerDirectories, readRecord } from '../../../bundle/record.ts';
 import { bundlerCommand, scowBundle } from '../../helpers/bundler.ts';
-import { type ImageFields, LayoutBuilder, tagged } from '../../helpers/layout.ts';
+import { digestOf, type ImageFields, LayoutBuilder, tagged } from '../../helpers/layout.ts';
 import { reachableBuild } from '../../helpers/reachable-build.ts';
 import { cleanUp, ENGINES, eventually, newId, rootOf, scow } from '../../helpers/scow.ts';
 import { archive, directory, file, hardLink, symlink } from '../../helpers/tar.ts';
@@ -241,6 +241,26 @@ test('neither remove nor prune takes what a bundle is made of', () => {
   }
   expect(words('prune')).toMatchObject({ status: 0 });
   expect(readdirSync(join(store, 'layers'))).toEqual([]);
+});
+
+test('a layer with another diffID than the image says is not kept, nor what is above it', () => {
+  const layers = ['lowest', 'wrong', 'above'].map((name) => archive(file(name, name)));
+  const diffIds = layers.map((layer, i) => digestOf(i === 1 ? Buffer.from('x') : layer));
+  const wrong = imageOf('wrong', {
+    layers,
+    config: { rootfs: { type: 'layers', diff_ids: diffIds } },
+  });
+  const own = join(home, 'own');
+  const result = scowBundle(['--store', own, 'create', wrong, join(home, 'never')]);
+  expect(result).toEqual({
+    status: 1,
+    stdout: '',
+    stderr: expect.stringMatching(/^scow-bundle: layer 2 of 3 .*has the diffID sha256:.*\n$/),
+  });
+  expect(existsSync(join(home, 'never'))).toBe(false);
+  for (const name of ['tmp', 'leases']) expect(readdirSync(join(own, name))).toEqual([]);
+  const kept = readdirSync(join(own, 'layers'));
+  expect(kept.filter((name) => name !== diffIds[0]?.replace(':', '-'))).toEqual([]);
 });
 
 test('where devices 0:0 cannot be made, whiteouts are files with an attribute', () => {

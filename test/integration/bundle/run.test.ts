@@ -14,6 +14,7 @@ import { join } from 'node:path';
 import { bundlerCommand, scowBundle } from '../../helpers/bundler.ts';
 import { LayoutBuilder, tagged } from '../../helpers/layout.ts';
 import { reachableBuild } from '../../helpers/reachable-build.ts';
+import { DockerRegistry } from '../../helpers/registry.ts';
 import { cleanUp, ENGINES, eventually, newId, rootOf, scow } from '../../helpers/scow.ts';
 import { archive, directory, file, hardLink } from '../../helpers/tar.ts';
 
@@ -192,6 +193,29 @@ test('what a killed run has left goes with the next one', async () => {
   await once(child, 'exit');
   expect(readdirSync(join(store, 'runs'))).toHaveLength(1);
   expect(run(image)).toMatchObject({ status: 0, stdout: 'entry command\n', stderr: '' });
+  nothingIsLeft();
+});
+
+test('an image that the store does not have is pulled, once', async () => {
+  const registry = await DockerRegistry.start(join(home, 'registry'));
+  const name = `${registry.host}/app:1`;
+  try {
+    const copied = scowBundle(['copy', '--quiet', '--insecure', image, `docker://${name}`]);
+    expect(copied).toMatchObject({ status: 0, stderr: '' });
+    expect(run('--quiet', '--insecure', name)).toEqual({
+      status: 0,
+      stdout: 'entry command\n',
+      stderr: '',
+    });
+  } finally {
+    await registry.stop();
+  }
+  expect(run(name, 'again')).toEqual({ status: 0, stdout: 'entry again\n', stderr: '' });
+  expect(run('--insecure', `${registry.host}/other:1`)).toMatchObject({
+    status: 1,
+    stdout: '',
+    stderr: expect.stringMatching(/^scow-bundle: .*other:1.*; and .*connection refused.*\n$/),
+  });
   nothingIsLeft();
 });
 

@@ -1,9 +1,9 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { reason } from '../../runtime/linux/reason.ts';
-import { type BundleRecord, lowerDirectories, UPPER, WORK } from '../record.ts';
-import { mountOverlay, type Overlay } from './overlay.ts';
-import { mountsAt, unmount } from './table.ts';
+import { reason } from '../runtime/linux/reason.ts';
+import { mountOverlay, type Overlay } from './mount/overlay.ts';
+import { mountsAt, unmount } from './mount/table.ts';
+import { type BundleRecord, lowerDirectories, UPPER, WORK } from './record.ts';
 
 /** What is mounted as a bundle's root filesystem. @param bundle its directory, absolute */
 export function overlayOf(bundle: string, record: BundleRecord): Overlay {

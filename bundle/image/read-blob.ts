@@ -9,6 +9,9 @@ import { readExtent, release, type Storage } from './storage.ts';
  */
 const DOCUMENT_LIMIT = 8 * 1024 * 1024;
 
+/** All that was announced came, but it is something else. */
+export class WrongContent extends Error {}
+
 /**
  * Reads a blob, and checks that it is what its descriptor says: the size before anything is
  * read, the digest when the last byte was. Every blob of an image is read through here. What was
@@ -17,7 +20,8 @@ const DOCUMENT_LIMIT = 8 * 1024 * 1024;
  * @param what how to call it in an error, such as `layer 2 of 3`
  * @param kept its first bytes, where an earlier reading was interrupted: they are verified with
  *   the rest, and not yielded
- * @throws Error in one line when it is missing, or its size or digest is another
+ * @throws Error in one line when it is missing, or its size is another; WrongContent when its
+ *   digest is
  */
 export async function* readBlob(
   source: BlobSource,
@@ -38,7 +42,7 @@ export async function* readBlob(
   }
   const found = hash.digest('hex');
   if (found !== digest.encoded)
-    throw new Error(
+    throw new WrongContent(
       `${name(what, descriptor)}: the content in ${source.name} is not what this digest names, but ${digest.algorithm}:${found}`,
     );
 }

@@ -1,8 +1,8 @@
 import type { Descriptor, Platform } from '../../schemas/image.ts';
 import { isManifestType } from '../image/media-types.ts';
-import { readBlob } from '../image/read-blob.ts';
+import { readBlob, WrongContent } from '../image/read-blob.ts';
 import { chooseManifest, findImage } from '../image/resolve.ts';
-import type { ImageDestination, ImageSource } from '../image/source.ts';
+import type { Content, ImageDestination, ImageSource } from '../image/source.ts';
 import type { Document } from './document.ts';
 import { type BlobCopy, takeInventory } from './inventory.ts';
 
@@ -100,21 +100,24 @@ async function copyBlob(
     observer?.done(blob, 'present');
     return;
   }
+  const content = (kept?: Content) => ({
+    async *[Symbol.asyncIterator]() {
+      let bytes = kept?.size ?? 0;
+      for await (const chunk of readBlob(source, from, what, kept)) {
+        signal?.throwIfAborted();
+        bytes += chunk.byteLength;
+        observer?.progress(blob, bytes);
+        yield chunk;
+      }
+    },
+  });
   const kept = await destination.partial?.(to);
   try {
-    const start = kept?.size ?? 0;
-    const content = {
-      async *[Symbol.asyncIterator]() {
-        let bytes = start;
-        for await (const chunk of readBlob(source, from, what, kept)) {
-          signal?.throwIfAborted();
-          bytes += chunk.byteLength;
-          observer?.progress(blob, bytes);
-          yield chunk;
-        }
-      },
-    };
-    await destination.write(to, content, start);
+    await destination.write(to, content(kept), kept?.size);
+  } catch (error) {
+    // It may be what was kept that was wrong, and is gone now.
+    if (kept === undefined || !(error instanceof WrongContent)) throw error;
+    await destination.write(to, content());
   } finally {
     kept?.release();
   }

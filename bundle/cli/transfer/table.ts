@@ -38,8 +38,11 @@ export const TRANSFER: readonly Command[] = [
     name: 'copy',
     about: 'copy an image between registries, layouts, archives and the store',
     positionals: [
-      { name: 'source', about: `${PLACES}, in the store or else of a registry` },
-      { name: 'destination', about: `${PLACES}: of a registry if it has one, else in the store` },
+      { name: 'source', about: `where it is: ${PLACES}, in the store or else of a registry` },
+      {
+        name: 'destination',
+        about: `where it goes: ${PLACES}, of a registry if it says one, else in the store`,
+      },
     ],
     flags: [...PLATFORM_FLAGS, OCI, ...REGISTRY_FLAGS, ...PROGRESS_FLAGS],
     examples: [
@@ -53,7 +56,9 @@ export const TRANSFER: readonly Command[] = [
     name: 'verify',
     about:
       'verify an image: documents, every size, digest and diffID, and that layers can be unpacked',
-    positionals: [{ name: 'image', about: `${PLACES}, in the store or else of a registry` }],
+    positionals: [
+      { name: 'image', about: `where it is: ${PLACES}, in the store or else of a registry` },
+    ],
     flags: [
       { ...PLATFORM, about: 'only the images for this platform; all by default' },
       FORMAT,

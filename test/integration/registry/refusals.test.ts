@@ -95,6 +95,18 @@ test('what is not there, not reached, or silent is told too', async () => {
   expect((await place.pull('hangs:1', '--timeout', '1')).stderr).toContain(
     `${registry.host} has been silent for 1 second`,
   );
+  // Slow is not silent; and the byte that was kept of the last attempt, a wrong one, is fetched anew.
+  const bytes = registry.blobs.get(layer) as Buffer;
+  registry.intercept = async (request, response) => {
+    if (!request.url.includes(layer)) return false;
+    for (let at = 0; at < bytes.length; at += 40_000) {
+      response.write(bytes.subarray(at, at + 40_000));
+      await new Promise((resolve) => setTimeout(resolve, 600));
+    }
+    response.end();
+    return true;
+  };
+  expect(await place.pull('hangs:1', '--timeout', '1')).toMatchObject({ status: 0 });
 });
 
 test('a redirect in the open, and one without end, are not followed', async () => {

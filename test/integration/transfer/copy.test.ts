@@ -250,6 +250,9 @@ test('places that are none, and places that are taken, are told', () => {
   expect(wrong(from, 'oci:')).toBe('scow-bundle: oci:: a path is missing after the colon\n');
   expect(wrong('--format', 'v2s2', from, 'x')).toContain('--format "v2s2": want oci');
   expect(wrong('--all', '--platform', 'linux/arm64', from, 'x')).toContain('want one of them');
+  expect(wrong('--timeout', 'soon', from, 'x')).toBe(
+    'scow-bundle: --timeout "soon": want a whole number from 1\n',
+  );
   expect(wrong('localhost/none', 'x')).toContain('no image "localhost/none"');
   expect(scowBundle(['--store', at('store'), 'push', 'thing']).stderr).toContain(
     '"thing" does not say which registry to push to',

@@ -22,6 +22,11 @@ export function shortId(digest: string): string {
   return digest.slice(digest.indexOf(':') + 1).slice(0, 12);
 }
 
+/** A number of things for people: `1 layer`, `2 layers`. */
+export function counted(count: number, what: string): string {
+  return `${count} ${what}${count === 1 ? '' : 's'}`;
+}
+
 /** A number of bytes, for people or exact. */
 export function bytes(count: number, human: boolean): string {
   return human ? size(count) : String(count);

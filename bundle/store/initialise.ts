@@ -21,7 +21,8 @@ export async function initialise(path: string): Promise<void> {
     closeSync(openSync(join(path, STORE.lock), 'a', 0o600));
     await withLock(path, 'exclusive', () => complete(path));
   } catch (error) {
-    throw new Error(`cannot make the image store ${path}: ${reason(error)}`, { cause: error });
+    const why = reason((error as Error).cause ?? error);
+    throw new Error(`cannot make the image store ${path}: ${why}`, { cause: error });
   }
 }
 

@@ -1,7 +1,7 @@
 import { print } from '../../../runtime/linux/output.ts';
 import { checkStore, type StoreReport } from '../../store/check.ts';
 import { openStore, type Store } from '../../store/store.ts';
-import { bytes } from '../columns.ts';
+import { bytes, counted } from '../columns.ts';
 import type { Input } from '../command.ts';
 import { jsonText, wantsJson } from '../format.ts';
 import { plain } from '../output.ts';
@@ -32,7 +32,7 @@ async function reportOn(store: Store, repair: boolean, layers: boolean): Promise
 function text(report: StoreReport): string {
   const { path, images, blobs, layers, unused, problems } = report;
   const lines = [
-    `${path}: ${images} images, ${blobs} blobs of ${bytes(report.bytes, true)}, ${layers} unpacked layers`,
+    `${path}: ${counted(images, 'image')}, ${counted(blobs, 'blob')} of ${bytes(report.bytes, true)}, ${counted(layers, 'unpacked layer')}`,
     ...problems.map(
       ({ what, message, repaired }) =>
         `${what}: ${message}${repaired === undefined ? '' : ` (${repaired})`}`,

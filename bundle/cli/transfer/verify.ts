@@ -1,7 +1,7 @@
 import { print } from '../../../runtime/linux/output.ts';
 import { openSource, parseLocation } from '../../transfer/locations.ts';
 import { type VerifyReport, verifyImage } from '../../transfer/verify.ts';
-import { bytes, shortId } from '../columns.ts';
+import { bytes, counted, shortId } from '../columns.ts';
 import type { Input } from '../command.ts';
 import { jsonText, wantsJson } from '../format.ts';
 import { plain } from '../output.ts';
@@ -29,7 +29,7 @@ export async function run(input: Input): Promise<number> {
 function linesOf(report: VerifyReport): string {
   const lines = report.manifests.flatMap(({ digest, platform, layers, problems, warnings }) => {
     const size = layers.reduce((sum, layer) => sum + layer.size, 0);
-    const what = `${shortId(digest)} ${platform ?? 'artifact'}: ${layers.length} layers, ${bytes(size, true)}`;
+    const what = `${shortId(digest)} ${platform ?? 'artifact'}: ${counted(layers.length, 'layer')}, ${bytes(size, true)}`;
     return [
       `${what}: ${problems.length === 0 ? 'sound' : 'NOT SOUND'}`,
       ...problems.map((line) => `  ${line}`),

@@ -1,8 +1,9 @@
+import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, truncateSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
-import { scowBundle } from '../../helpers/bundler.ts';
+import { bundlerCommand, scowBundle } from '../../helpers/bundler.ts';
 import { digestOf, type ImageFields, LayoutBuilder, tagged } from '../../helpers/layout.ts';
 import { archive, directory, file, hardLink, symlink } from '../../helpers/tar.ts';
 
@@ -171,6 +172,17 @@ test('cat reads no layer below the one that has the file', () => {
   truncateSync(broken.file(digestOf(gzipSync(base))), 3);
   expect(bundler('cat', `oci:${broken.path}:app`, '/etc/passwd')).toBe('root\nuser\n');
   expect(failing('cat', `oci:${broken.path}:app`, '/usr/bin/tool')).toContain('layer 1 of 3');
+});
+
+test('cat ends silently when its reader has seen enough', () => {
+  const large = new LayoutBuilder(join(home, 'large'));
+  large.finish(tagged(large.image({ layers: [archive(file('a', 'a'.repeat(1_000_000)))] }), 'x'));
+  const line = '"$@" | head -c 3; echo " $PIPESTATUS"';
+  const words = [...bundlerCommand('bun'), 'cat', `oci:${large.path}:x`, '/a'];
+  const { stdout, stderr } = spawnSync('bash', ['-c', line, 'bash', ...words], {
+    encoding: 'utf8',
+  });
+  expect({ stdout, stderr }).toEqual({ stdout: 'aaa 141\n', stderr: '' });
 });
 
 describe('why', () => {

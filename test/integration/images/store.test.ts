@@ -273,7 +273,7 @@ test('verify reads all of an image, wherever it is', async () => {
   await putImage(store, 'sound', { layers: [sound] });
   const { layers } = await putImage(store, 'broken', { layers: [Buffer.alloc(10240, 'l')] });
   expect(bundler('verify', 'sound')).toMatch(
-    /^[0-9a-f]{12} linux\/amd64: 1 layers, 2\.0 KiB: sound\n$/,
+    /^[0-9a-f]{12} linux\/amd64: 1 layer, 2\.0 KiB: sound\n$/,
   );
   const verify = (image: string) =>
     scowBundle(['verify', '--store', store.path, '--format', 'json', image]);

@@ -1,7 +1,6 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import {
   existsSync,
-  mkdtempSync,
   readdirSync,
   readFileSync,
   rmSync,
@@ -9,98 +8,31 @@ import {
   truncateSync,
   writeFileSync,
 } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
-import type { ImageConfig, Index, Manifest } from '../../../schemas/image.ts';
 import { bundlerCommand } from '../../helpers/bundler.ts';
 import { digestOf, forPlatform, LayoutBuilder, tagged } from '../../helpers/layout.ts';
-import type { Engine } from '../../helpers/scow.ts';
 import { archive, directory, file, symlink, type TarFields } from '../../helpers/tar.ts';
+import {
+  APP,
+  at,
+  blobOf,
+  bundler,
+  fails,
+  image,
+  ok,
+  okIn,
+  root,
+  run,
+  setUp,
+  TEAM,
+  TREE,
+  tearDown,
+} from './archives-support.ts';
 
-/** save, load and import, with podman and skopeo on the other side; and config. */
+/** save, load and import, with podman and skopeo on the other side */
 
-let home: string;
-const at = (...names: string[]) => join(home, ...names);
-const TREE = archive(directory('etc'), file('etc/a', 'a'), file('b', 'b'));
-
-beforeAll(() => {
-  home = mkdtempSync(join(tmpdir(), 'scow-archives-'));
-  const storage = `driver = "vfs"\ngraphroot = "${home}/graph"\nrunroot = "${home}/run"\n`;
-  writeFileSync(at('storage.conf'), `[storage]\n${storage}`);
-  writeFileSync(at('tree.tar'), TREE);
-  ok('import', '--change', 'CMD ["/b"]', '--message', 'first', at('tree.tar'), 'app:1');
-  ok('config', '--env', 'A=1', '--tag', 'registry.example.com/team/app:2', 'app:1');
-});
-afterAll(() => rmSync(home, { recursive: true, force: true }));
-
-interface Options {
-  readonly store?: string;
-  readonly engine?: Engine;
-  readonly input?: Buffer;
-  readonly env?: NodeJS.ProcessEnv;
-}
-
-function bundler(
-  args: readonly string[],
-  { store = 'store', engine = 'bun', input, env }: Options,
-) {
-  const [command, ...first] = bundlerCommand(engine);
-  const { status, stdout, stderr } = spawnSync(command, [...first, '--store', at(store), ...args], {
-    ...(input === undefined ? {} : { input }),
-    env: { ...process.env, ...env },
-    maxBuffer: 2 ** 26,
-  });
-  return { status, stdout: stdout.toString('latin1'), stderr: stderr.toString() };
-}
-
-function ok(...args: string[]): string {
-  return okIn({}, ...args);
-}
-
-function okIn(options: Options, ...args: string[]): string {
-  const { status, stdout, stderr } = bundler(args, options);
-  if (status !== 0) throw new Error(`scow-bundle ${args.join(' ')}: ${stderr}`);
-  return stdout;
-}
-
-function fails(...args: string[]): string {
-  const { status, stderr } = bundler(args, { store: 'failing' });
-  expect({ args, status }).toEqual({ args, status: 1 });
-  return stderr;
-}
-
-function run(command: string, ...args: string[]): string {
-  const env = { ...process.env, CONTAINERS_STORAGE_CONF: at('storage.conf') };
-  return execFileSync(command, args, { encoding: 'utf8', env, stdio: ['pipe', 'pipe', 'pipe'] });
-}
-
-const blobOf = (store: string, digest: string) =>
-  readFileSync(at(store, 'blobs', ...digest.split(':')));
-
-/** The digest that a name leads to. */
-function root(store: string, name: string): string {
-  const index: Index = JSON.parse(readFileSync(at(store, 'index.json'), 'utf8'));
-  const found = index.manifests.find(
-    ({ annotations }) => annotations?.['org.opencontainers.image.ref.name'] === name,
-  );
-  if (found === undefined) throw new Error(`${store} has no ${name}`);
-  return found.digest;
-}
-
-/** What a store has under a name. */
-function image(
-  store: string,
-  name: string,
-): { digest: string; manifest: Manifest; config: ImageConfig } {
-  const digest = root(store, name);
-  const manifest: Manifest = JSON.parse(blobOf(store, digest).toString());
-  const config: ImageConfig = JSON.parse(blobOf(store, manifest.config.digest).toString());
-  return { digest, manifest, config };
-}
-
-const APP = 'localhost/app:1';
-const TEAM = 'registry.example.com/team/app:2';
+beforeAll(setUp);
+afterAll(tearDown);
 
 test('an archive is an image of one layer, which is the archive', () => {
   const { manifest, config } = image('store', APP);
@@ -336,106 +268,6 @@ test('files appear when they are complete; a full disk leaves nothing, and nothi
   expect(terminal.stdout).toMatch(
     /standard output is a terminal: name a file with -o, or use a pipe/,
   );
-  expect(readdirSync(home).filter((name) => name.includes('scow-'))).toEqual([]);
+  expect(readdirSync(at()).filter((name) => name.includes('scow-'))).toEqual([]);
   expect(statSync(at('saved.tar')).mode & 0o777).toBe(0o666 & ~process.umask());
-});
-
-describe('config', () => {
-  test('edits an image, which keeps its name, and what is not understood here', () => {
-    const layout = new LayoutBuilder(at('edit'));
-    const config = {
-      config: {
-        Env: ['A=1', 'B=2'],
-        Cmd: ['old'],
-        Labels: { l: '1' },
-        Healthcheck: { Test: ['NONE'] },
-      },
-      history: [{ created_by: 'base' }],
-      'os.version': '7',
-    };
-    const annotations = { keep: 'me' };
-    const base = layout.image({ layers: [TREE], config, manifest: { annotations } });
-    layout.finish(tagged(base, 'docker.io/library/edit:1'));
-    ok('load', '-i', at('edit'));
-    const flags = [
-      ...['--entrypoint', '/e', '--cmd', 'a', '--cmd=-b', '--env', 'B=3', '--env', 'C=4'],
-      ...[
-        '--label',
-        'm=2',
-        '--volume',
-        '/v/',
-        '--expose',
-        '80',
-        '--user',
-        '5:6',
-        '--workdir',
-        '/w',
-      ],
-      ...['--stop-signal', 'SIGINT', '--annotation', 'new=1', '--author', 'me', '--message', 'why'],
-      ...['--created', '2020-01-02T03:04:05Z', '--variant', 'v2', '--change', 'ENV D=$B'],
-    ];
-    ok('config', ...flags, 'edit:1');
-    const edited = image('store', 'docker.io/library/edit:1');
-    expect(edited.config).toEqual({
-      architecture: 'amd64',
-      os: 'linux',
-      'os.version': '7',
-      variant: 'v2',
-      created: '2020-01-02T03:04:05Z',
-      author: 'me',
-      config: {
-        ...config.config,
-        Entrypoint: ['/e'],
-        Cmd: ['a', '-b'],
-        Env: ['A=1', 'B=3', 'C=4', 'D=3'],
-        Labels: { l: '1', m: '2' },
-        Volumes: { '/v/': {} },
-        ExposedPorts: { '80/tcp': {} },
-        User: '5:6',
-        WorkingDir: '/w',
-        StopSignal: 'SIGINT',
-      },
-      rootfs: { type: 'layers', diff_ids: [digestOf(TREE)] },
-      history: [
-        { created_by: 'base' },
-        expect.objectContaining({ author: 'me', comment: 'why', empty_layer: true }),
-      ],
-    });
-    expect(edited.manifest).toMatchObject({ annotations: { keep: 'me', new: '1' } });
-    ok(
-      'config',
-      '--clear',
-      'env',
-      '--clear',
-      'annotation',
-      '--no-history',
-      '--tag',
-      'bare',
-      'edit:1',
-    );
-    const bare = image('store', 'localhost/bare:latest');
-    expect(bare.config.config?.Env).toBeUndefined();
-    expect(bare.config.history).toHaveLength(2);
-    expect(bare.manifest.annotations).toBeUndefined();
-    ok('unpack', '--image', `${at('store')}:localhost/bare:latest`, at('bare'));
-  });
-
-  test.each([
-    [['--clear', 'nothing'], '--clear "nothing": want one of annotation, cmd, entrypoint,'],
-    [['--env', 'A'], '--env "A": want NAME=VALUE'],
-    [['--expose', 'x'], '--expose has "x": want PORT[-PORT][/PROTOCOL]'],
-    [['--volume', 'x'], '--volume "x": want an absolute path'],
-    [['--created', 'today'], '--created "today": want a time such as'],
-    [['--change', 'RUN x'], '--change "RUN x": want one of CMD'],
-    [['--platform', 'linux/s390x'], 'has no image for linux/s390x'],
-  ])('%j is refused', (flags, message) => {
-    const { status, stderr } = bundler(['config', ...flags, 'app:1'], {});
-    expect(status).toBe(1);
-    expect(stderr).toContain(message);
-  });
-
-  test('an image that is named by its ID needs a name for the new one', () => {
-    const id = image('store', TEAM).manifest.config.digest.slice(7, 19);
-    expect(bundler(['config', '--env', 'A=2', id], {}).stderr).toMatch(/name it with --tag/);
-  });
 });

@@ -1,9 +1,10 @@
-import { rmSync } from 'node:fs';
+import { existsSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Descriptor } from '../../schemas/image.ts';
 import { readBlob } from '../image/read-blob.ts';
 import type { BlobSource } from '../image/source.ts';
 import { faultsOf, type ImageFault } from './faults.ts';
-import { blobFile, blobSize } from './files.ts';
+import { blobFile, blobSize, STORE } from './files.ts';
 import { checkFiles } from './files-check.ts';
 import { readReferences, writeReferences } from './index-file.ts';
 import { findLeases } from './leases.ts';
@@ -52,11 +53,13 @@ export interface StoreReport {
  */
 export async function checkStore(store: Store, repair: boolean): Promise<StoreReport> {
   const { path } = store;
-  if (!store.exists()) return { ...(await count(path, store.blobs(), true)), path, problems: [] };
+  if (repair) await store.adopt();
   const source = store.blobs();
   try {
+    if (!store.exists() && !existsSync(join(path, STORE.marker)))
+      return { ...(await count(path, source, true)), path, problems: [] };
     const suspects = await damagedBlobs(path, source, contentOf(path).blobs);
-    return await withLock(path, 'exclusive', async () => {
+    const judge = async () => {
       // Since then somebody may have removed them, or written them again.
       const damaged = await damagedBlobs(path, source, suspects.keys());
       const digests = new Set(damaged.keys());
@@ -69,7 +72,9 @@ export async function checkStore(store: Store, repair: boolean): Promise<StoreRe
       ];
       const whole = problems.every(({ repaired }) => repaired !== undefined);
       return { ...(await count(path, source, whole)), path, problems };
-    });
+    };
+    // A layout of another tool's has no lock.
+    return await (store.exists() ? withLock(path, 'exclusive', judge) : judge());
   } finally {
     source.close();
   }

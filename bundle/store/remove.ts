@@ -40,6 +40,7 @@ export async function removeImages(
   texts: readonly string[],
   options: { readonly force: boolean; readonly dryRun: boolean },
 ): Promise<Removal> {
+  if (!options.dryRun) await store.adopt();
   return change(store, options.dryRun, async (situation) => {
     const found: Found[] = [];
     for (const text of texts) {
@@ -83,6 +84,7 @@ export async function prune(
   store: Store,
   options: { readonly all: boolean; readonly dryRun: boolean },
 ): Promise<Removal> {
+  if (!options.dryRun) await store.adopt();
   const leftovers = store.exists() ? await tidyAll(store.path, options.dryRun) : 0;
   const removal = await change(store, options.dryRun, async (situation) => {
     const gone: Reference[] = [];

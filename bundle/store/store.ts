@@ -31,6 +31,8 @@ export interface Store {
   readonly name: string;
   /** Whether anything was ever kept there. */
   exists(): boolean;
+  /** Makes a store of a layout that another tool made there, if there is one. */
+  adopt(): Promise<void>;
   /** Its images, with and without names. @throws Error in one line when its index is damaged */
   references(): Reference[];
   /** All of its blobs. The caller closes it. Without a lease they may go at any moment. */
@@ -85,6 +87,9 @@ export function openStore(chosen?: string): Store {
     path,
     name: path,
     exists: () => existsSync(join(path, STORE.lock)),
+    async adopt() {
+      if (existsSync(join(path, STORE.marker))) await initialise(path);
+    },
     references,
     blobs,
     find: lookUp,

@@ -200,6 +200,26 @@ test('store check finds what is damaged, and repairs it', async () => {
   expect(readdirSync(join(store.path, 'tmp'))).toEqual([]);
 });
 
+test('a layout that another tool made can be looked at, checked and changed', () => {
+  const layout = new LayoutBuilder(join(home, 'theirs'));
+  const one = layout.image({ config: { author: 'a' } });
+  const two = layout.image({ config: { author: 'b' } });
+  layout.finish(tagged(one, 'one'), tagged(two, 'two'));
+  const files = readdirSync(layout.path);
+  const theirs = (...args: string[]) => scowBundle(['--store', layout.path, ...args]);
+  expect(theirs('images').stdout).toMatch(/two .*\n.*one /);
+  expect(theirs('remove', '--dry-run', 'one').stdout).toContain('would be untagged: one\n');
+  expect(theirs('store', 'check')).toMatchObject({ status: 0 });
+  rmSync(layout.file(two.digest));
+  expect(theirs('store', 'check')).toMatchObject({ status: 1 });
+  expect(readdirSync(layout.path)).toEqual(files);
+  expect(theirs('store', 'check', '--repair')).toMatchObject({ status: 0 });
+  expect(theirs('rmi', 'one')).toMatchObject({ status: 0, stderr: '' });
+  expect(readdirSync(join(layout.path, 'blobs/sha256'))).toHaveLength(1);
+  expect(theirs('prune')).toMatchObject({ status: 0, stderr: '' });
+  expect(readdirSync(join(layout.path, 'blobs/sha256'))).toEqual([]);
+});
+
 test('what is wrong with the command line, or with the place, is told in one line', () => {
   expect(failing('store', 'clean')).toContain('there is "check"');
   expect(failing('images', '--format', 'yaml')).toContain('want table or json');

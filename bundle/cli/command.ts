@@ -49,7 +49,7 @@ export interface Command {
 }
 
 /** How a positional is written in a line of usage. */
-export function usageOf({ name, optional = false, many = false }: Positional): string {
-  const word = many ? `${name}..` : name;
+export function usageOf({ name, optional, many, rest }: Positional): string {
+  const word = many || rest ? `${name}..` : name;
   return optional ? `[${word}]` : `<${word}>`;
 }

@@ -1,5 +1,5 @@
-import { existsSync, mkdirSync, readdirSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
 import { reason } from '../../runtime/linux/reason.ts';
 import { deleteBundle } from '../delete.ts';
 import { RECORD } from '../record.ts';
@@ -8,6 +8,8 @@ import { discard, isTemporary, lockStale, makeTemporary, type Temporary } from '
 
 const PREFIX = 'run-';
 const BUNDLE = 'bundle';
+/** The file that says which `--root` of scow's the container is in, unless it is the default. */
+const ROOT = 'root';
 
 /** Where the bundle of a run is. */
 export interface Place {
@@ -23,11 +25,9 @@ export function temporaryPlace(store: string, root: string | undefined): Place {
   const parent = join(store, STORE.runs);
   mkdirSync(parent, { recursive: true, mode: 0o700 });
   const temporary = makeTemporary(parent, PREFIX);
-  return {
-    bundle: join(parent, temporary.name, BUNDLE),
-    id: temporary.name,
-    leave: () => remove(temporary, root),
-  };
+  const path = join(parent, temporary.name);
+  if (root !== undefined) writeFileSync(join(path, ROOT), resolve(root));
+  return { bundle: join(path, BUNDLE), id: temporary.name, leave: () => remove(temporary) };
 }
 
 /** A place that stays. @throws Error in one line where there is a bundle of that name */
@@ -46,26 +46,27 @@ export function lastingPlace(store: string, name: string): Place {
  *
  * @param warn hears what could not be removed
  */
-export function removeStaleRuns(
-  store: string,
-  root: string | undefined,
-  warn: (line: string) => void,
-): void {
+export function removeStaleRuns(store: string, warn: (line: string) => void): void {
   const parent = join(store, STORE.runs);
   if (!existsSync(parent)) return;
   for (const name of readdirSync(parent).filter((other) => isTemporary(other, PREFIX))) {
     const lock = lockStale(join(parent, name));
     if (lock === undefined) continue;
     try {
-      remove({ parent, name, lock }, root);
+      remove({ parent, name, lock });
     } catch (error) {
       warn(`what a run has left that was killed stays: ${reason(error)}`);
     }
   }
 }
 
-function remove(temporary: Temporary, root: string | undefined): void {
-  const bundle = join(temporary.parent, temporary.name, BUNDLE);
-  if (existsSync(join(bundle, RECORD))) deleteBundle(bundle, { force: true, root });
+function remove(temporary: Temporary): void {
+  const path = join(temporary.parent, temporary.name);
+  const bundle = join(path, BUNDLE);
+  if (existsSync(join(bundle, RECORD))) {
+    const file = join(path, ROOT);
+    const root = existsSync(file) ? readFileSync(file, 'utf8') : undefined;
+    deleteBundle(bundle, { force: true, root });
+  }
   discard(temporary);
 }

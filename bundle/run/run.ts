@@ -52,7 +52,7 @@ export async function runImage(
 ): Promise<RunResult> {
   const { root, keep, rootless } = options;
   const runtime = runtimeCommand();
-  removeStaleRuns(store.path, root, (line) => observer.warning(line));
+  removeStaleRuns(store.path, (line) => observer.warning(line));
   const place = keep
     ? lastingPlace(store.path, options.settings.name ?? newName())
     : temporaryPlace(store.path, root);

@@ -192,7 +192,9 @@ test('what a killed run has left goes with the next one', async () => {
   child.stdout.destroy();
   await once(child, 'exit');
   expect(readdirSync(join(store, 'runs'))).toHaveLength(1);
-  expect(run(image)).toMatchObject({ status: 0, stdout: 'entry command\n', stderr: '' });
+  // Also of one that has its containers elsewhere.
+  const elsewhere = ['--store', store, 'run', '--root', join(home, 'elsewhere'), image];
+  expect(scowBundle(elsewhere)).toEqual({ status: 0, stdout: 'entry command\n', stderr: '' });
   nothingIsLeft();
 });
 

@@ -1,8 +1,6 @@
-import { createHash } from 'node:crypto';
 import type {
   Annotations,
   Descriptor,
-  Digest,
   ImageConfig,
   ImageExecution,
   ImageHistory,
@@ -10,6 +8,7 @@ import type {
   Platform,
 } from '../../schemas/image.ts';
 import type { WrittenLayer } from '../layers/write/layer.ts';
+import { documentOf } from './document.ts';
 import { OCI, ociLayerType } from './media-types.ts';
 import { memoryContent } from './memory.ts';
 import type { Image } from './resolve.ts';
@@ -55,7 +54,7 @@ export function composeImage(
   name: string,
 ): ComposedImage {
   const image = base?.image;
-  const config = document(OCI.config, editConfig(image, edit));
+  const config = documentOf(editConfig(image, edit), OCI.config);
   const { layer } = edit;
   const inherited = image?.manifest.annotations ?? {};
   const annotations = edit.annotations?.(inherited) ?? inherited;
@@ -72,7 +71,7 @@ export function composeImage(
     ],
     ...(Object.keys(annotations).length === 0 ? {} : { annotations }),
   };
-  const root = document(OCI.manifest, manifest);
+  const root = documentOf(manifest, OCI.manifest);
   const own = new Map<string, () => Content>(
     [config, root].map(({ descriptor, bytes }) => [descriptor.digest, () => memoryContent(bytes)]),
   );
@@ -126,12 +125,6 @@ function completeHistory(image: Image | undefined): ImageHistory[] {
 /** Builders write null for what is empty, and mean the same as by leaving it out. */
 function withoutNulls(execution: ImageExecution): ImageExecution {
   return Object.fromEntries(Object.entries(execution).filter(([, value]) => value !== null));
-}
-
-function document(mediaType: string, value: object): { descriptor: Descriptor; bytes: Buffer } {
-  const bytes = Buffer.from(JSON.stringify(value));
-  const digest: Digest = `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
-  return { descriptor: { mediaType, digest, size: bytes.length }, bytes };
 }
 
 function layerContent({ fd, descriptor }: WrittenLayer): Content {

@@ -1,4 +1,5 @@
 import type { Descriptor, Index, Manifest } from '../../schemas/image.ts';
+import { type Document, documentOf } from '../image/document.ts';
 import {
   isConfigType,
   isIndexType,
@@ -6,7 +7,6 @@ import {
   OCI,
   ociLayerType,
 } from '../image/media-types.ts';
-import { type Document, documentOf } from './document.ts';
 
 /**
  * A manifest or an index as OCI writes it. Configurations and layers are the same bytes in both

@@ -1,9 +1,9 @@
 import type { Descriptor, Platform } from '../../schemas/image.ts';
+import type { Document } from '../image/document.ts';
 import { isManifestType } from '../image/media-types.ts';
 import { readBlob, WrongContent } from '../image/read-blob.ts';
 import { chooseManifest, findImage } from '../image/resolve.ts';
 import type { Content, ImageDestination, ImageSource } from '../image/source.ts';
-import type { Document } from './document.ts';
 import { type BlobCopy, takeInventory } from './inventory.ts';
 
 /** Blobs under way at once: more than one, for each waits for the other side from time to time. */

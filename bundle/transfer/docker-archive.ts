@@ -9,6 +9,7 @@ import {
   validateIndex,
 } from '../../schemas/validate-image.ts';
 import { archiveStorage } from '../image/archive.ts';
+import { documentOf } from '../image/document.ts';
 import { layoutBlobs } from '../image/layout-source.ts';
 import { isIndexType, isManifestType, OCI } from '../image/media-types.ts';
 import { memoryContent } from '../image/memory.ts';
@@ -18,7 +19,6 @@ import { listing } from '../image/reference.ts';
 import { readIndex, readManifest } from '../image/resolve.ts';
 import type { BlobSource, Content, ImageSource } from '../image/source.ts';
 import { readExtent, release, type Storage } from '../image/storage.ts';
-import { documentOf } from './document.ts';
 
 const LAYER = 'application/vnd.oci.image.layer.v1.tar';
 

@@ -1,11 +1,11 @@
 import type { Descriptor, Index } from '../../schemas/image.ts';
+import { type Document, documentOf } from '../image/document.ts';
 import { isIndexType, isManifestType, OCI } from '../image/media-types.ts';
 import { memoryContent } from '../image/memory.ts';
 import { readDocument } from '../image/read-blob.ts';
 import { readIndex, readManifest } from '../image/resolve.ts';
 import type { BlobSource } from '../image/source.ts';
 import { toOci } from './convert.ts';
-import { type Document, documentOf } from './document.ts';
 
 /** No builder nests indexes deeper than two. */
 const MAX_DEPTH = 8;

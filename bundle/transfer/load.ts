@@ -7,7 +7,7 @@ import { readIndex } from '../image/resolve.ts';
 import type { BlobSource, ImageSource } from '../image/source.ts';
 import { localName } from '../store/lookup.ts';
 import type { Store } from '../store/store.ts';
-import { type CopyOptions, copyImage } from './copy.ts';
+import { type CopyOptions, type CopyResult, copyImage } from './copy.ts';
 import { type DockerArchive, openDockerArchive } from './docker-archive.ts';
 import { CONTAINERD_NAME } from './image-archive.ts';
 import { REF_NAME } from './index-entries.ts';
@@ -22,8 +22,7 @@ interface Loadable {
 
 /** An image that was put into the store. */
 export interface LoadedImage {
-  /** Digest of its manifest or index. */
-  readonly digest: string;
+  readonly result: CopyResult;
   /** Its whole names. */
   readonly names: readonly string[];
 }
@@ -62,19 +61,24 @@ async function load(
   options: CopyOptions,
 ): Promise<LoadedImage> {
   const platforms = options.platforms ?? ((await isComplete(source)) ? 'all' : undefined);
-  let digest = '';
-  const given: string[] = [];
-  for (const name of names.length === 0 ? [undefined] : names) {
-    const destination = await store.destination(name);
-    try {
-      const { descriptor } = await copyImage(source, destination, { ...options, platforms });
-      digest = descriptor.digest;
-      if (name !== undefined) given.push(localName(name));
-    } finally {
-      await destination.close();
-    }
+  const [first, ...others] = names;
+  const result = await copyAs(first, source, store, { ...options, platforms });
+  for (const name of others) await copyAs(name, source, store, { platforms });
+  return { result, names: names.map(localName) };
+}
+
+async function copyAs(
+  name: string | undefined,
+  source: ImageSource,
+  store: Store,
+  options: CopyOptions,
+): Promise<CopyResult> {
+  const destination = await store.destination(name);
+  try {
+    return await copyImage(source, destination, options);
+  } finally {
+    await destination.close();
   }
-  return { digest, names: given };
 }
 
 interface OpenArchive {

@@ -1,6 +1,6 @@
 import type { ImageName } from '../image/name.ts';
 import type { ImageSource } from '../image/source.ts';
-import { type CopyOptions, copyImage } from './copy.ts';
+import { type CopyOptions, type CopyResult, copyImage } from './copy.ts';
 import { type ArchiveFormat, ImageArchive } from './image-archive.ts';
 import type { OutputFile } from './output-file.ts';
 
@@ -15,6 +15,7 @@ export interface SavedImage {
  * Writes images into one archive; what they share is in it once.
  *
  * @param output closed by the caller
+ * @param saved hears of each image when it is written
  * @throws Error in one line
  */
 export async function saveImages(
@@ -22,8 +23,10 @@ export async function saveImages(
   output: OutputFile,
   format: ArchiveFormat,
   options: CopyOptions,
+  saved: (image: SavedImage, result: CopyResult) => void,
 ): Promise<void> {
   const archive = new ImageArchive(output, format);
-  for (const { source, name } of images) await copyImage(source, archive.named(name), options);
+  for (const image of images)
+    saved(image, await copyImage(image.source, archive.named(image.name), options));
   await archive.finish();
 }

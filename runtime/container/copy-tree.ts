@@ -1,4 +1,4 @@
-import { AT, O, S } from '../linux/constants.ts';
+import { AT, O, S, STATX_BASIC_STATS } from '../linux/constants.ts';
 import { errnoCode } from '../linux/errno.ts';
 import { reason } from '../linux/reason.ts';
 import { type Call, SyscallError } from '../linux/syscall.ts';
@@ -33,7 +33,6 @@ const STATX = {
   devMajor: 136,
   devMinor: 140,
 } as const;
-const STATX_BASIC_STATS = 0x7ff;
 const LONGEST_LINK = 4096;
 /** The most that one sendfile(2) moves. */
 const MOST_BYTES = 0x7ffff000;

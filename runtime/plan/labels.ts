@@ -1,5 +1,5 @@
 import type { Process } from '../../schemas/runtime-config.ts';
-import { MAGIC, O, RESOLVE } from '../linux/constants.ts';
+import { MAGIC, O, RESOLVE, STATX_BASIC_STATS } from '../linux/constants.ts';
 import type { DescriptorRequest } from './plan.ts';
 import { call, flags, inherited, type Origin, place, result, type Step, struct } from './step.ts';
 import { OPEN_HOW_SIZE } from './targets.ts';
@@ -12,7 +12,6 @@ export const PROC = 'proc of the host';
 const FILESYSTEM = place('proc statfs', 120);
 const STATUS = place('proc statx', 256);
 const STATX_INO = 32;
-const STATX_BASIC_STATS = 0x7ff;
 const PROC_ROOT_INO = 1;
 
 /** Descriptors that the steps of this file need. */

@@ -1,5 +1,5 @@
 import type { Process } from '../../schemas/runtime-config.ts';
-import { AT, CLOSE_RANGE_CLOEXEC, PR, S, SIG } from '../linux/constants.ts';
+import { AT, CLOSE_RANGE_CLOEXEC, PR, S, SIG, STATX_BASIC_STATS } from '../linux/constants.ts';
 import type { ProcessFacts, ProcessOptions } from './facts.ts';
 import { loadFilter } from './seccomp.ts';
 import {
@@ -20,7 +20,6 @@ export const INIT_NAME = 'scow:[init]';
 const CWD = place('cwd', 4096);
 const STATUS = place('program statx', 256);
 const STATX_MODE = 28;
-const STATX_BASIC_STATS = 0x7ff;
 const BYTE = place('byte', 8);
 /** What is written to the FIFO or pipe that init waits at. */
 export const GO = 1;

@@ -5,20 +5,38 @@ import { openSeekable } from '../../transfer/seekable.ts';
 import type { Input } from '../command.ts';
 import { stoppable } from '../stop.ts';
 import { platformsOf } from './options.ts';
+import { type CopyReporter, copyReporter } from './reporter.ts';
 
 /** Puts the images of an archive into the store. @returns the exit status */
 export function run(input: Input): Promise<number> {
-  const quiet = input.switch('quiet') ?? false;
+  const json = input.switch('json') ?? false;
+  const reporter = copyReporter({ json, quiet: input.switch('quiet') ?? false });
   return stoppable(async (signal) => {
-    const platforms = platformsOf(input);
-    const archive = await openSeekable(input.text('input') ?? '-', signal);
     try {
-      const store = openStore(input.text('store'));
-      await loadImages(archive, store, { platforms, signal }, ({ names, digest }) => {
-        if (!quiet) print(`${names.length === 0 ? digest : names.join('\n')}\n`);
-      });
-    } finally {
-      archive.close();
+      await load(input, json, reporter, signal);
+    } catch (error) {
+      reporter.failed((error as Error).message);
+      throw error;
     }
   });
+}
+
+async function load(
+  input: Input,
+  json: boolean,
+  observer: CopyReporter,
+  signal: AbortSignal,
+): Promise<void> {
+  const platforms = platformsOf(input);
+  const archive = await openSeekable(input.text('input') ?? '-', signal);
+  try {
+    const store = openStore(input.text('store'));
+    await loadImages(archive, store, { platforms, observer, signal }, ({ names, result }) => {
+      const called = names.length === 0 ? [result.descriptor.digest] : names;
+      observer.end(called.join(', '), result);
+      if (!json) print(`${called.join('\n')}\n`);
+    });
+  } finally {
+    archive.close();
+  }
 }

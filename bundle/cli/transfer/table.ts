@@ -3,6 +3,12 @@ import { FORMAT } from '../format.ts';
 import { PACKING, REMARKS } from '../make-options.ts';
 import { PLATFORM, PLATFORM_FLAGS, PROGRESS_FLAGS, REGISTRY_FLAGS } from './options.ts';
 
+/** How the work on an archive is shown. */
+const SHOWN: readonly Flag[] = [
+  { name: 'json', about: 'print what happens as JSON, an object a line' },
+  { name: 'quiet', short: 'q', about: 'show no progress' },
+];
+
 const OCI: Flag = {
   name: 'format',
   value: 'oci',
@@ -146,6 +152,7 @@ export const TRANSFER: readonly Command[] = [
           '"docker", by default, is an OCI image layout that Docker and podman load, also old ones; "oci" is the layout alone',
       },
       ...PLATFORM_FLAGS,
+      ...SHOWN,
     ],
     examples: [
       'scow-bundle save -o images.tar app:1 app:2',
@@ -166,7 +173,7 @@ export const TRANSFER: readonly Command[] = [
           'an archive of docker save, podman save or an OCI image layout, which may be compressed; or a directory with a layout; standard input by default',
       },
       ...PLATFORM_FLAGS,
-      { name: 'quiet', short: 'q', about: 'do not print the names of the images' },
+      ...SHOWN,
     ],
     examples: ['scow-bundle load -i images.tar', 'docker save app | scow-bundle load'],
     load: () => import('./load.ts'),

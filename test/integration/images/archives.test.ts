@@ -260,6 +260,14 @@ test('files appear when they are complete; a full disk leaves nothing, and nothi
   expect(bundler(['save', '-o', at('no/such.tar'), 'app:1'], {}).stderr).toMatch(
     /cannot write to .*such\.tar: no such file/,
   );
+  expect(bundler(['save', '--json', 'app:1'], {}).stderr).toMatch(/--json: standard output is for/);
+  const events = ok('save', '--json', '-o', at('events.tar'), 'app:1').trim().split('\n');
+  expect(events.map((line) => JSON.parse(line).event)).toEqual(
+    expect.arrayContaining(['begin', 'copied', 'end']),
+  );
+  expect(okIn({ store: 'events' }, 'load', '--json', '-i', at('events.tar'))).toContain(
+    `{"event":"end","name":"${APP}"`,
+  );
   const piped = Buffer.from(ok('save', 'app:1'), 'latin1');
   expect(okIn({ store: 'piped', input: piped }, 'load')).toBe(`${APP}\n`);
   const [command, ...first] = bundlerCommand('bun');

@@ -82,10 +82,13 @@ export async function takeBundleLease(
 ): Promise<Lease> {
   const path = bundleLeaseFile(store, bundle);
   const fd = await withLock(store, 'exclusive', () => {
+    // Of two that make the same bundle at once, one will fail: nobody knows yet which.
+    const other = existsSync(path) ? readLease(path) : undefined;
+    const all = new Set([...(other?.alive ? other.digests : []), ...digests]);
     const temporary = join(store, STORE.temporary, 'lease');
     const made = openSync(temporary, 'w', 0o600);
     syscall('flock', made, LOCK.EX | LOCK.NB);
-    appendLines(made, [JSON.stringify(bundle), ...digests]);
+    appendLines(made, [JSON.stringify(bundle), ...all]);
     fsyncSync(made);
     renameSync(temporary, path);
     syncDirectory(join(store, STORE.leases));

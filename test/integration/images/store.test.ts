@@ -325,7 +325,7 @@ test('prune takes nothing of what is being copied, and all that a killed copy le
   layout.finish(tagged(layout.image({ layers }), 'x'));
   const [command = '', ...first] = bundlerCommand('bun');
   const words = [...first, '--store', store.path, 'copy', '-q', `oci:${layout.path}:x`, 'app'];
-  for (const milliseconds of [60, 90, 120, 150]) {
+  for (const milliseconds of [60, 120]) {
     const copy = spawn(command, words, { stdio: 'ignore' });
     const end = ending(copy, 'exit');
     await sleep(milliseconds);

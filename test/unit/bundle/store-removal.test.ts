@@ -104,6 +104,23 @@ test('what a bundle uses stays until the bundle is gone', async () => {
   expect(readdirSync(join(store.path, 'leases'))).toEqual([]);
 });
 
+test('of two that make one bundle at once, the one that does has what it needs', async () => {
+  const one = await putImage(store, 'one', { config: { author: '1' } });
+  const two = await putImage(store, 'two', { config: { author: '2' } });
+  const bundle = join(home, 'bundle');
+  const first = await store.leaseForBundle(bundle, one.manifest.digest);
+  const second = await store.leaseForBundle(bundle, two.manifest.digest);
+  mkdirSync(bundle);
+  writeFileSync(join(bundle, 'scow.json'), '{}');
+  first.release();
+  second.release();
+  await prune(store, { all: true, dryRun: false });
+  expect(has(one.manifest)).toBe(true);
+  store.releaseBundle(bundle);
+  await prune(store, { all: true, dryRun: false });
+  expect(blobs()).toEqual([]);
+});
+
 test('what is being written or read is not pruned', async () => {
   const { blobs: content, manifest, layers } = imageBlobs({ layers: [BASE] });
   const destination = await store.destination('new');

@@ -89,11 +89,9 @@ function originalSource(path: Path, expected: Expected): string {
   const fallback = fromBase(path, expected);
   if (first === 'process') return processSource(second, third, expected) ?? fallback;
   if (first === 'mounts' && typeof second === 'number') {
-    const mount = expected.config.mounts?.[second];
-    const isVolume = second >= (expected.base.mounts ?? []).length;
-    return mount !== undefined && isVolume
-      ? `the image's Volumes[${JSON.stringify(mount.destination)}]`
-      : fallback;
+    const destination = expected.config.mounts?.[second]?.destination ?? '';
+    if (Object.hasOwn(expected.image.config?.Volumes ?? {}, destination))
+      return `the image's Volumes[${JSON.stringify(destination)}]`;
   }
   if (first === 'annotations') return annotationSource(String(second), expected.image);
   return fallback;
@@ -103,7 +101,9 @@ function originalSource(path: Path, expected: Expected): string {
 function fromBase(path: Path, { base, config }: Expected): string {
   // Programs expect to write to an image's root, and nobody waits at a terminal.
   if (path[0] === 'root' || path.join('/') === 'process/terminal') return 'default';
-  return isDeepStrictEqual(valueAt(base, path), valueAt(config, path)) ? 'default' : 'rootless';
+  const value = valueAt(config, path);
+  const before = valueAt(base, sameThing(path, value, config, base));
+  return isDeepStrictEqual(before, value) ? 'default' : 'rootless';
 }
 
 function processSource(

@@ -27,7 +27,9 @@ export function mountBundle(bundle: string, record: BundleRecord): void {
   const overlay = overlayOf(bundle, record);
   const lost = overlay.lower.find((path) => !existsSync(path));
   if (lost !== undefined)
-    throw new Error(`cannot mount ${rootfs}: the store has lost a layer, ${lost}`);
+    throw new Error(
+      `cannot mount ${rootfs}: the store has lost ${lost}, which another scow-bundle create of the image unpacks again`,
+    );
   try {
     mountOverlay(overlay, rootfs);
   } catch (error) {

@@ -17,6 +17,8 @@ if ! mountpoint -q "$here"; then
   mkdir -p "$here"
   mount --rbind "$PWD" "$here"
 fi
+# For networks through slirp4netns.
+modprobe tun 2>/dev/null || :
 exec 9>&-
 cd "$here"
 become=(

@@ -10,7 +10,7 @@ check() {
   local what=$1 status=$2 pattern=$3 output actual
   shift 3
   # timeout runs programs only; functions have limits of their own.
-  [ "$(type -t "$1")" = function ] || set -- timeout 120 "$@"
+  [ "$(type -t "$1")" = function ] || set -- timeout --kill-after=5 120 "$@"
   output=$("$@" 2>&1 </dev/null)
   actual=$?
   if [ "$actual" = "$status" ] && [[ $output =~ ^($pattern)$ ]]; then
@@ -23,7 +23,7 @@ check() {
 
 # run COMMAND…: keeps all that the command prints, and "status N", for `has`.
 run() {
-  [ "$(type -t "$1")" = function ] || set -- timeout 120 "$@"
+  [ "$(type -t "$1")" = function ] || set -- timeout --kill-after=5 120 "$@"
   out=$(
     "$@" 2>&1 </dev/null
     echo "status $?"

@@ -12,6 +12,10 @@ manager=${2:-cgroupfs}
 scratch=$(mktemp -d "${XDG_RUNTIME_DIR:-/tmp}/scow-engine-XXXXXX")
 chmod 755 "$scratch"
 
+# In a container: waits until its terminal has been given a size.
+# shellcheck disable=SC2034
+settled='for _ in $(seq 100); do [ "$(stty size)" = "0 0" ] || break; sleep 0.1; done'
+
 clean_up() {
   cd /
   podman pod rm --all --force

@@ -34,37 +34,44 @@ check 'exec --interactive, --preserve-fds' 0 'one.two' \
 two
 E"
 check 'exec --tty has the size of the terminal' 0 '/dev/pts/[0-9]+.*20 50.*' \
-  in_terminal podman exec -it stubborn sh -c 'tty; sleep 1; stty size'
+  in_terminal podman exec -it stubborn sh -c "tty; $settled; stty size"
 check 'exec --privileged' 0 '0+1[ef]+' \
   podman exec --privileged stubborn sh -c 'grep CapEff /proc/self/status | cut -f2; echo >/healthy'
 check 'health check' 0 'healthy' \
   sh -c "podman healthcheck run stubborn && podman inspect --format '{{.State.Health.Status}}' stubborn"
 check 'top' 0 'PID.*1 .*sh.*filter.*' podman top stubborn pid comm seccomp
 
-mkdir from
-echo from-outside >from/file
-check 'cp' 0 'from-outside' \
-  sh -c 'podman cp from stubborn:/home/to && podman cp stubborn:/home/to/file - | tar -xO'
-check 'diff' 0 '.*A /home/to/file.*' podman diff stubborn
-check 'commit' 0 'from-outside' \
-  sh -c 'podman commit -q stubborn copy >/dev/null && podman run --rm copy cat /home/to/file'
-
 podman kill --signal USR1 stubborn >/dev/null
 check 'kill --signal' 0 '' await logged stubborn usr1
 check 'stop with a time limit' 0 'term.exited 137' sh -c \
-  "podman stop --time 1 stubborn >/dev/null 2>&1; podman logs stubborn 2>&1 | grep term; podman inspect --format '$status' stubborn"
-check 'start again, and restart' 0 '.*3' sh -c \
-  'podman start stubborn && podman restart -t 0 stubborn; sleep 1; podman logs stubborn 2>/dev/null | grep -c started'
-check 'kill' 0 'exited 137' sh -c \
-  "podman kill stubborn >/dev/null; podman wait stubborn >/dev/null; podman inspect --format '$status' stubborn"
+  "podman stop --time 3 stubborn >/dev/null 2>&1; podman logs stubborn 2>&1 | grep term; podman inspect --format '$status' stubborn"
 
-# An ordinary user's podman does the same, by the same calls of the runtime.
+# An ordinary user's podman does all this by the same calls of the runtime.
 if [ "$(id -u)" = 0 ]; then
+  started() {
+    [ "$(podman logs stubborn 2>/dev/null | grep -c started)" = "$1" ]
+  }
+  podman start stubborn >/dev/null
+  await started 2
+  podman restart --time 0 stubborn >/dev/null
+  check 'start again, and restart' 0 '' await started 3
+  mkdir from
+  echo from-outside >from/file
+  check 'cp' 0 'from-outside' \
+    sh -c 'podman cp from stubborn:/home/to && podman cp stubborn:/home/to/file - | tar -xO'
+  check 'diff' 0 '.*A /home/to/file.*' podman diff stubborn
+  check 'commit' 0 'from-outside' \
+    sh -c 'podman commit -q stubborn copy >/dev/null && podman run --rm copy cat /home/to/file'
+  check 'kill' 0 'exited 137' sh -c \
+    "podman kill stubborn >/dev/null; podman wait stubborn >/dev/null; podman inspect --format '$status' stubborn"
   check 'wait' 0 '5' sh -c "podman wait \$(podman run --detach $box sh -c 'sleep 1; exit 5')"
   check 'create, then start --attach' 3 'attached' sh -c \
     "podman create --name later $box sh -c 'echo attached; exit 3' >/dev/null; podman start --attach later"
-  check 'restart by policy' 0 '1' sh -c \
-    "podman run --restart on-failure:1 --name again $box false; sleep 1; podman inspect --format '{{.RestartCount}}' again"
+  once() {
+    [ "$(podman inspect --format '{{.RestartCount}} {{.State.Status}}' again)" = '1 exited' ]
+  }
+  podman run --detach --restart on-failure:1 --name again "$box" false >/dev/null
+  check 'restart by policy' 0 '' await once
   podman run --rm "$box" sh -c 'trap "echo term; exit 4" TERM; echo ready; while :; do sleep 0.1; done' >signalled 2>&1 &
   await grep -q ready signalled
   kill -TERM $!

@@ -29,7 +29,8 @@ has '--memory-swap' 'memory.swap.max 33554432'
 has '--memory-reservation' 'memory.low 33554432'
 has '--cgroup-conf' 'memory.high 59998208'
 has '--cpus' 'cpu.max 50000 100000'
-has '--cpu-shares' 'cpu.weight 20'
+# By the conversion that Debian's peers have, and by that of newer ones.
+has '--cpu-shares' 'cpu.weight (20|59)'
 has '--pids-limit' 'pids.max 30'
 if [ "$(id -u)" = 0 ]; then
   has '--cpuset-cpus' 'cpuset.cpus 0'
@@ -53,10 +54,10 @@ check 'pause' 0 'paused.frozen 1' sh -c \
 check 'no exec while paused' 255 '.*paused.*|.*not running.*|.*state improper.*' podman exec limited true
 check 'unpause' 0 'running.frozen 0' sh -c \
   "podman unpause limited >/dev/null; podman inspect --format '{{.State.Status}}' limited; grep frozen $mount$group/cgroup.events"
-check 'a paused container is removed, with its cgroup' 0 'gone' sh -c \
+check 'a paused container is removed, with its cgroup' 0 '.*gone' sh -c \
   "podman pause limited && podman rm --force --time 0 limited; [ -e $mount$group ] || echo gone"
 
 check 'an OOM is told' 0 'true 137' sh -c \
-  "podman run --name big --memory 16m --memory-swap 16m $box sh -c 'x=\$(head -c 64M /dev/zero | tr \"\\\\0\" x)';
+  "podman run --name big --memory 16m --memory-swap 16m $box dd if=/dev/zero of=/dev/null bs=64M count=1;
    podman inspect --format '{{.State.OOMKilled}} {{.State.ExitCode}}' big"
 exit "$((failures > 0))"

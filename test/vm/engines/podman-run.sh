@@ -75,7 +75,7 @@ check 'a program that is a directory' 126 '.*(permission denied|is a directory).
 check 'stdin, and a descriptor' 0 'from-outside.from-outside' \
   sh -c "podman run --rm -i --preserve-fds 1 $box sh -c 'cat; cat <&3' <word 3<word"
 check 'a terminal' 0 '/dev/pts/0.*crw--w---- .*/dev/console.*20 50.*' in_terminal \
-  podman run --rm -it "$box" sh -c 'tty; ls -l /dev/console; sleep 1; stty size'
+  podman run --rm -it "$box" sh -c "tty; ls -l /dev/console; $settled; stty size"
 check 'privileged' 0 '0+1[ef]+.Seccomp:.0' podman run --rm --privileged "$box" \
   sh -c "grep CapEff /proc/self/status | cut -f2; grep Seccomp: /proc/self/status"
 check 'no seccomp and no AppArmor profile' 0 'Seccomp:.0.unconfined' podman run --rm \

@@ -1,12 +1,13 @@
 import { randomBytes } from 'node:crypto';
-import { openSync, unlinkSync, writeSync } from 'node:fs';
+import { existsSync, openSync, unlinkSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { reason } from '../../../runtime/linux/reason.ts';
 
 /** Where large things are kept until they are complete. */
 export function temporaryDirectory(): string {
+  if (process.env.TMPDIR) return process.env.TMPDIR;
   // /tmp is often kept in memory.
-  return process.env.TMPDIR || '/var/tmp';
+  return existsSync('/var/tmp') ? '/var/tmp' : '/tmp';
 }
 
 /**

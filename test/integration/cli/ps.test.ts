@@ -82,8 +82,12 @@ describe.each(ENGINES)('under %s', (engine) => {
   it('prints what runc prints', async () => {
     const id = newId();
     const bundle = bundleOf(running('sleep', '1000'));
-    const shapes = [runc, scow].map((run) => {
+    const shapes: unknown[] = [];
+    for (const run of [runc, scow]) {
       run(['run', '-d', '--bundle', bundle, id], { engine });
+      const { pid } = JSON.parse(run(['state', id], { engine }).stdout);
+      // runc is back before the program is executed.
+      await eventually(() => readFileSync(`/proc/${pid}/cmdline`, 'utf8').startsWith('sleep'));
       const texts = ['', '-f json', '-ef', 'aux', '-o pid,args'].map((words) => {
         const [flags, options] = words === '-f json' ? [words, ''] : ['', words];
         const args = `ps ${flags} ${id} ${options}`.split(' ').filter(Boolean);
@@ -97,8 +101,8 @@ describe.each(ENGINES)('under %s', (engine) => {
         };
       });
       run(['delete', '-f', id], { engine });
-      return texts;
-    });
+      shapes.push(texts);
+    }
     expect(shapes[1]).toEqual(shapes[0]);
   });
 

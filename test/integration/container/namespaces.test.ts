@@ -236,7 +236,7 @@ describe.each(ENGINES)('namespaces under %s', (engine) => {
   });
 
   it('that are new: the program is PID 1, alone', () => {
-    expect(lines(engine, 'echo $$; ls /proc | grep -c "^[0-9]*$"; :')).toEqual(['1', '3']);
+    expect(lines(engine, 'echo $$; cd /proc; echo [0-9]*; :')).toEqual(['1', '1']);
   });
 
   it('of the host: hostname and domain name are the container’s own', () => {

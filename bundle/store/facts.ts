@@ -13,9 +13,9 @@ import { unpackedOf } from './sweep.ts';
 
 /** What an image is. */
 export interface ImageFacts {
-  /** Of what the reference leads to: a manifest or an index. */
-  readonly digest: string;
-  readonly mediaType: string;
+  /** Of what the reference leads to: a manifest or an index; undefined for a layout's own index. */
+  readonly digest: string | undefined;
+  readonly mediaType: string | undefined;
   /** Where that is an index. */
   readonly index?: Index;
   readonly platform: string;
@@ -53,8 +53,8 @@ export async function factsOf(source: ImageSource, image: Image): Promise<ImageF
   const index = 'manifests' in root ? root : isIndex ? await readIndex(source, root) : undefined;
   const { descriptor, manifest, config } = image;
   return {
-    digest: 'digest' in root ? root.digest : '',
-    mediaType: root.mediaType ?? '',
+    digest: 'digest' in root ? root.digest : undefined,
+    mediaType: root.mediaType,
     ...(index === undefined ? {} : { index }),
     platform: formatPlatform(descriptor.platform ?? config),
     manifestDigest: descriptor.digest,

@@ -170,10 +170,14 @@ export class Cgroup {
    * @throws Error in one line when the kernel refuses
    */
   kill(): void {
-    if (!this.exists()) return;
-    if (!existsSync(join(this.path, 'cgroup.kill')))
+    try {
+      this.#write('cgroup.kill', '1', 'kill the processes of');
+    } catch (error) {
+      // Also between any look and the write: systemd removes a scope whose last process has ended.
+      if (!this.exists()) return;
+      if (existsSync(join(this.path, 'cgroup.kill'))) throw error;
       throw new Error(`cgroup ${this.path} has no cgroup.kill: scow needs Linux 5.14 or newer`);
-    this.#write('cgroup.kill', '1', 'kill the processes of');
+    }
   }
 
   /**

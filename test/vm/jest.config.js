@@ -5,7 +5,10 @@ export default {
   ...base,
   rootDir: '../..',
   testMatch: ['<rootDir>/test/vm/**/*.test.ts'],
-  testPathIgnorePatterns: ['/node_modules/'],
+  testPathIgnorePatterns: [
+    '/node_modules/',
+    ...(process.env.SCOW_VM === 'systemd' ? [] : ['/test/vm/systemd/']),
+  ],
   // An emulated machine is 5 to 20 times slower.
   testTimeout: 300_000,
 };

@@ -97,7 +97,8 @@ async function changesOf(args: readonly string[]): Promise<Point[]> {
       const [place, number, ...call] = line.split(' ');
       return { place, number: Number(number), call: call.join(' ') } as Point;
     });
-  return afterChanges(points);
+  // Locks end with their holder, and nothing is made by openat2 here.
+  return afterChanges(points.filter(({ call }) => !/^(flock|openat2) /.test(`${call} `)));
 }
 
 const imagesOf = (store: string) =>
@@ -159,6 +160,6 @@ describe.each(COMMANDS.map((args) => [args.join(' '), args] as const))('%s', (_,
       };
       await Promise.all(Array.from({ length: AT_ONCE }, work));
     },
-    300_000,
+    600_000,
   );
 });

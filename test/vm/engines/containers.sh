@@ -33,6 +33,9 @@ clean_up() {
 trap clean_up EXIT
 if [ "$(id -u)" = 0 ]; then
   mount -t tmpfs scow "$scratch"
+  # Where addresses of networks are given out.
+  mkdir -p /run/containers
+  mount -t tmpfs scow /run/containers
   ip link set lo up
 fi
 mkdir -p "$scratch"/{storage,run,tmp,volumes,networks}

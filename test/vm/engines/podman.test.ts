@@ -6,7 +6,6 @@ const scenario = (name: string) => ({ script: `${folder}/${name}` });
 
 // What does not hang on how cgroups are made is tried without systemd, which boots faster.
 if (process.env.SCOW_VM === 'plain') {
-  test('podman: limits', () => expectSame(scenario('podman-limits.sh')));
   describe.each([
     ['podman: processes and files', 'podman-run.sh'],
     ['podman: the life of containers', 'podman-life.sh'],

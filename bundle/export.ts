@@ -5,7 +5,7 @@ import { sourceDateEpoch } from './epoch.ts';
 import { tarOf, treeEntries } from './layers/write/archive.ts';
 import type { DiskFile } from './layers/write/disk-file.ts';
 import { DiskTree } from './layers/write/disk-tree.ts';
-import { RECORD, readRecord } from './record.ts';
+import { hasRecord, readRecord } from './record.ts';
 import type { OutputFile } from './transfer/output-file.ts';
 
 export interface ExportOptions {
@@ -29,7 +29,7 @@ export async function exportBundle(
   output: OutputFile,
   options: ExportOptions,
 ): Promise<void> {
-  if (!existsSync(join(bundle, RECORD))) {
+  if (!hasRecord(bundle)) {
     await exportRootfs(resolve(bundle, readBundleConfig(bundle).root?.path ?? ''), output, options);
     return;
   }

@@ -110,6 +110,11 @@ function changeTime(fd: number): Time {
   return { seconds: Number(ctimeNs / SECOND), nanoseconds: Number(ctimeNs % SECOND) };
 }
 
+/** Whether a bundle says of which image it was made. */
+export function hasRecord(bundle: string): boolean {
+  return existsSync(join(bundle, RECORD));
+}
+
 /**
  * Reads what a bundle says of its image.
  *

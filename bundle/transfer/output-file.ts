@@ -27,7 +27,7 @@ export interface OutputFile {
 export function openOutput(path: string | undefined): OutputFile {
   if (path === undefined || path === '-') {
     if (isatty(STDOUT))
-      throw new Error('standard output is a terminal: name a file with -o, or use a pipe');
+      throw new Error('standard output is a terminal: name a file, or use a pipe');
     return opened(STDOUT, 'standard output', { finish() {}, close() {} });
   }
   return attempt(path, () => {

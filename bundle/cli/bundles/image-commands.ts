@@ -55,5 +55,41 @@ const EXPORT: Command = {
   load: () => import('./export.ts'),
 };
 
-/** The commands by which bundles become images and archives. */
-export const FROM_BUNDLES: readonly Command[] = [DIFF, COMMIT, EXPORT];
+const CP: Command = {
+  name: 'cp',
+  about: 'copy files between a bundle and the host; modes and times are kept',
+  positionals: [
+    {
+      name: 'source',
+      about:
+        'BUNDLE:PATH, or a path of the host; with /. at its end only what is in the directory; - for a tar archive from standard input',
+    },
+    {
+      name: 'destination',
+      about:
+        'likewise: a directory to copy into, or a new name; - for a tar archive to standard output',
+    },
+  ],
+  flags: [
+    {
+      name: 'archive',
+      short: 'a',
+      about:
+        'keep owners, setuid, extended attributes and devices as well; else all belongs to the caller',
+    },
+    {
+      name: 'follow-link',
+      short: 'L',
+      about: 'follow a symbolic link that is the source, instead of copying it',
+    },
+  ],
+  examples: [
+    'scow-bundle cp bundle:/etc/hosts .',
+    'scow-bundle cp ./site/. bundle:/srv',
+    'scow-bundle cp bundle:/var/log - | tar -t',
+  ],
+  load: () => import('./cp.ts'),
+};
+
+/** The commands on the files of bundles, by which they become images and archives too. */
+export const FROM_BUNDLES: readonly Command[] = [DIFF, COMMIT, EXPORT, CP];

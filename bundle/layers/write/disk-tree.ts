@@ -98,6 +98,14 @@ export class DiskTree implements DiskAccess {
     return this.#look(this.#root, '', [Buffer.from('.\0')]).get('.') as DiskFile;
   }
 
+  /** A file in the tree's root. @returns undefined where there is none */
+  file(name: string): DiskFile | undefined {
+    const path = Buffer.from(`${name}\0`, 'latin1');
+    const flags = AT.SYMLINK_NOFOLLOW | AT.NO_AUTOMOUNT;
+    const there = trySyscall('statx', this.#root, path, flags, 0, this.#status) >= 0;
+    return there ? this.#look(this.#root, '', [path]).get(name) : undefined;
+  }
+
   open(path: string, flags: number): number {
     try {
       return this.#open(path, flags);

@@ -33,6 +33,8 @@ export async function editImage(
   options: EditOptions,
 ): Promise<NewImage> {
   const { edits, platform, becomes } = options;
+  if (!isEdit(options))
+    throw new Error('nothing is to be changed: give a flag such as --env, or --change');
   const image = await resolveImage(source, platform);
   const several = 'manifests' in source.root || isIndexType(source.root.mediaType);
   if (several)
@@ -53,4 +55,14 @@ export async function editImage(
     destination.name,
   );
   return publish(composed, destination, options.signal);
+}
+
+/** Whether anything is to be changed: a line of the history is something, and so is one platform. */
+function isEdit(options: EditOptions): boolean {
+  const { edits, becomes, changes, author, message, created, platform } = options;
+  const given = [...Object.values(edits), ...Object.values(becomes), changes];
+  return (
+    given.some((value) => value !== undefined && value.length > 0) ||
+    [author, message, created, platform].some((value) => value !== undefined)
+  );
 }

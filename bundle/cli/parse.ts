@@ -41,7 +41,7 @@ export async function parse(args: readonly string[]): Promise<Request> {
   const failure = failures.at(-1);
   if (failure !== undefined) {
     const who = command === undefined ? 'scow-bundle' : `scow-bundle ${command.name}`;
-    throw new Error(`${sentence(failure)} (see ${who} --help)`);
+    throw new Error(`${sentence(failure, command)} (see ${who} --help)`);
   }
   if (command === undefined || output !== '') return { print: `${output}\n` };
   const last = command.positionals.at(-1);
@@ -138,6 +138,11 @@ function inputOf(values: Readonly<Record<string, unknown>>): Input {
   };
 }
 
-function sentence(message: string): string {
-  return message.charAt(0).toLowerCase() + message.slice(1);
+/** yargs's words; it calls flags as it calls other arguments. */
+function sentence(message: string, command: Command | undefined): string {
+  const required = (command?.flags ?? []).filter((flag) => flag.required).map(({ name }) => name);
+  const [, what, names] = /^Missing required (arguments?): (.*)$/.exec(message) ?? [];
+  if (names === undefined) return message.charAt(0).toLowerCase() + message.slice(1);
+  const list = names.split(', ').map((name) => (required.includes(name) ? `--${name}` : name));
+  return `missing required ${what}: ${list.join(', ')}`;
 }

@@ -1,14 +1,17 @@
+import { print } from '../../../runtime/linux/output.ts';
 import { deleteBundle } from '../../delete.ts';
 import type { Input } from '../command.ts';
-import { writeMessage } from '../output.ts';
+import { plain, writeMessage } from '../output.ts';
 
 /** Removes bundles; one that cannot be removed does not keep the others. @returns the exit status */
 export async function run(input: Input): Promise<number> {
   const force = input.switch('force') ?? false;
+  const dryRun = input.switch('dry-run') ?? false;
   let status = 0;
   for (const bundle of input.list('bundle')) {
     try {
-      deleteBundle(bundle, { force, root: input.text('root') });
+      const path = deleteBundle(bundle, { force, dryRun, root: input.text('root') });
+      if (dryRun) print(`would be deleted: ${plain(path)}\n`);
     } catch (error) {
       writeMessage((error as Error).message);
       status = 1;

@@ -71,6 +71,7 @@ const DELETE: Command = {
   positionals: [{ name: 'bundle', about: 'directories that scow-bundle has made', many: true }],
   flags: [
     { name: 'force', short: 'f', about: 'end the containers that run from them first' },
+    { name: 'dry-run', about: 'only say what would be removed' },
     ROOT,
   ],
   examples: ['scow-bundle delete bundle other-bundle'],

@@ -189,8 +189,8 @@ test('a bundle in use is not removed, and nothing outside of a bundle is', async
     writeFileSync(join(bundle, 'config.json'), JSON.stringify(config));
     const id = newId();
     expect(scow(['run', '--detach', '--bundle', bundle, id])).toMatchObject({ status: 0 });
-    for (const verb of ['delete', 'unmount'])
-      expect(scowBundle([verb, '--root', rootOf('scow'), bundle])).toEqual({
+    for (const verb of [['delete'], ['delete', '--dry-run'], ['unmount']])
+      expect(scowBundle([...verb, '--root', rootOf('scow'), bundle])).toEqual({
         status: 1,
         stdout: '',
         stderr: expect.stringMatching(
@@ -213,7 +213,13 @@ test('a bundle in use is not removed, and nothing outside of a bundle is', async
       status: 1,
       stderr: `scow-bundle: ${bundle}/mine is a mount in the bundle ${bundle}: unmount it first\n`,
     });
+    expect(existsSync(join(bundle, 'rootfs/bin'))).toBe(true);
     spawnSync('umount', [join(bundle, 'mine')]);
+    expect(scowBundle(['delete', '--dry-run', bundle])).toEqual({
+      ...DONE,
+      stdout: `would be deleted: ${bundle}\n`,
+    });
+    expect(existsSync(join(bundle, 'rootfs/bin'))).toBe(true);
   } finally {
     expect(remove('busy')).toEqual(DONE);
   }

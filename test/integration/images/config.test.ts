@@ -75,6 +75,7 @@ test('edits an image, which keeps its name, and what is not understood here', ()
 });
 
 test.each([
+  [['--no-history'], 'nothing is to be changed: give a flag such as --env, or --change'],
   [['--clear', 'nothing'], '--clear "nothing": want one of annotation, cmd, entrypoint,'],
   [['--env', 'A'], '--env "A": want NAME=VALUE'],
   [['--expose', 'x'], '--expose has "x": want PORT[-PORT][/PROTOCOL]'],

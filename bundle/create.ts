@@ -13,6 +13,7 @@ import type { ImageSource } from './image/source.ts';
 import { attributesOf } from './layers/applier.ts';
 import { detectPrivileges, type Privileges } from './layers/privileges.ts';
 import { Rootfs } from './layers/rootfs.ts';
+import type { SizeLimit } from './layers/size-limit.ts';
 import { Tree } from './layers/tree.ts';
 import { DiskTree } from './layers/write/disk-tree.ts';
 import { treeReader, withLayers } from './layers-root.ts';
@@ -48,6 +49,8 @@ export interface CreateOptions extends ConfigOptions {
   readonly copy: boolean;
   /** Whether the layers are mounted by who runs the bundle, in a user namespace of its own. */
   readonly mountLater?: boolean;
+  /** What layers may come to that are not unpacked yet; anything where undefined. */
+  readonly limit?: SizeLimit | undefined;
   /** Changes the image's configuration before `config.json` is made of it. */
   image?(config: ImageConfig): ImageConfig;
 }
@@ -123,6 +126,7 @@ async function fill(
   const layers = await ensureLayers(store, source, image, {
     privileges,
     signal,
+    limit: options.limit,
     onLayer: (index) => observer.layer(index),
     onProgress: (bytes) => observer.progress(bytes),
     onWarning: warn,

@@ -4,12 +4,18 @@ import { hostPlatform } from './image/platform.ts';
 import type { ImageDestination } from './image/source.ts';
 import { LayerBlob } from './layers/blob.ts';
 import { decompressor, recognize } from './layers/compression.ts';
+import type { SizeLimit } from './layers/size-limit.ts';
 import { BLOCK } from './layers/tar/header.ts';
 import { checkedArchive } from './layers/write/check-archive.ts';
 import { writeLayer } from './layers/write/layer.ts';
 import { temporaryDirectory } from './layers/write/nameless-file.ts';
 import { editBy, type MakeOptions, type NewImage, publish } from './new-image.ts';
 import type { InputFile } from './transfer/input-file.ts';
+
+export interface ImportOptions extends MakeOptions {
+  /** What the archive may come to; anything where undefined. */
+  readonly limit?: SizeLimit;
+}
 
 const TAR = 'application/vnd.oci.image.layer.v1.tar';
 
@@ -30,7 +36,7 @@ export async function importArchive(
   input: InputFile,
   destination: ImageDestination,
   platform: Platform | undefined,
-  options: MakeOptions,
+  options: ImportOptions,
 ): Promise<NewImage> {
   const edit = editBy(
     { ...options, message: options.message ?? `Imported from ${input.name}` },
@@ -39,8 +45,11 @@ export async function importArchive(
   );
   // Wrong instructions are told before anything is read.
   edit.execution({});
-  const layer = await writeLayer(archiveIn(input), options.packing, temporaryDirectory(), () =>
-    options.signal.throwIfAborted(),
+  const layer = await writeLayer(
+    archiveIn(input, options.limit),
+    options.packing,
+    temporaryDirectory(),
+    () => options.signal.throwIfAborted(),
   );
   try {
     const image = composeImage(
@@ -55,7 +64,10 @@ export async function importArchive(
 }
 
 /** The archive without its compression. */
-async function* archiveIn({ name, bytes }: InputFile): AsyncGenerator<Uint8Array> {
+async function* archiveIn(
+  { name, bytes }: InputFile,
+  limit: SizeLimit | undefined,
+): AsyncGenerator<Uint8Array> {
   const blob = new LayerBlob(bytes(), () => undefined);
   try {
     const start = Buffer.from(await blob.peek(BLOCK)).toString('hex');
@@ -64,7 +76,7 @@ async function* archiveIn({ name, bytes }: InputFile): AsyncGenerator<Uint8Array
       throw new Error(`${name} is compressed with ${foreign}: decompress it first`);
     if (start === '') throw new Error(`${name} is empty: want a tar archive`);
     const unpack = await decompressor(recognize(Buffer.from(start, 'hex'), TAR, () => undefined));
-    yield* checkedArchive(unpack(blob), name);
+    yield* checkedArchive(unpack(blob), name, limit);
     await blob.drain();
   } finally {
     await blob.close();

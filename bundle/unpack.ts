@@ -9,6 +9,7 @@ import { type Image, resolveImage } from './image/resolve.ts';
 import type { BlobSource } from './image/source.ts';
 import { applyLayers } from './layers/apply.ts';
 import { detectPrivileges } from './layers/privileges.ts';
+import type { SizeLimit } from './layers/size-limit.ts';
 import { planOf, type UnpackObserver, type UnpackPlan, warnOfForeign } from './observer.ts';
 import { recordOf, writeRecord } from './record.ts';
 import { writeRuntimeConfig } from './runtime-config.ts';
@@ -26,6 +27,8 @@ export interface UnpackOptions {
   readonly rootless: boolean;
   /** Whether the program shall get a terminal of its own. */
   readonly terminal: boolean;
+  /** What the layers may come to; anything where undefined. */
+  readonly limit?: SizeLimit;
 }
 
 /**
@@ -76,10 +79,11 @@ async function fill(
   mkdirSync(rootfs);
   // Layers that say nothing of the root leave it as images expect it, whatever the umask.
   chmodSync(rootfs, 0o755);
-  const sources = layerSources(source, image, (index) => {
+  const opened = (index: number) => {
     signal.throwIfAborted();
     observer.layer(index);
-  });
+  };
+  const sources = layerSources(source, image, opened, options.limit);
   await applyLayers(rootfs, sources, {
     onProgress(bytes) {
       signal.throwIfAborted();

@@ -4,6 +4,7 @@ import { LayerBlob } from './blob.ts';
 import { decompressor, recognize } from './compression.ts';
 import { printable } from './names.ts';
 import { EntryError } from './script.ts';
+import type { SizeLimit } from './size-limit.ts';
 import { BLOCK } from './tar/header.ts';
 import { TarReader, type TarVisitor } from './tar/reader.ts';
 
@@ -19,6 +20,8 @@ export interface LayerSource {
   readonly diffId: string;
   /** How errors call the layer, such as `layer 2 of 3 (sha256:…)`. */
   readonly describe: string;
+  /** What it, and the image's other layers, may come to. */
+  readonly limit?: SizeLimit;
 }
 
 /**
@@ -36,7 +39,8 @@ export async function readLayer(
   warn: (line: string) => void,
 ): Promise<void> {
   const blob = new LayerBlob(layer.open(), count);
-  const reader = new TarReader(visitor);
+  const { limit } = layer;
+  const reader = new TarReader(limit === undefined ? visitor : limit.watch(visitor));
   const nameOf = () => reader.entryName;
   try {
     const digest = parseDigest(layer.diffId);
@@ -46,7 +50,10 @@ export async function readLayer(
     const unpack = await decompressor(recognize(start, layer.mediaType, tell));
     for await (const chunk of unpack(blob)) {
       hash.update(chunk);
-      naming(nameOf, () => reader.push(chunk));
+      naming(nameOf, () => {
+        limit?.inflated(chunk.byteLength);
+        reader.push(chunk);
+      });
     }
     await blob.drain();
     naming(nameOf, () => reader.finish());

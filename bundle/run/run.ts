@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { createBundle } from '../create.ts';
+import type { SizeLimit } from '../layers/size-limit.ts';
 import type { OwnMount } from '../mount/namespace.ts';
 import { overlayOf } from '../mount-bundle.ts';
 import type { UnpackObserver } from '../observer.ts';
@@ -19,6 +20,8 @@ export interface RunOptions {
   readonly settings: Omit<RunSettings, 'name' | 'hostname'> & Partial<RunSettings>;
   readonly platform?: string;
   readonly rootless: boolean;
+  /** What layers may come to that are not unpacked yet; anything where undefined. */
+  readonly limit?: SizeLimit;
   /** Value of scow's `--root`. */
   readonly root?: string;
   /** Whether the bundle stays when the program has ended. */
@@ -68,6 +71,7 @@ export async function runImage(
       terminal: settings.terminal,
       readOnly: settings.readOnly,
       copy: false,
+      limit: options.limit,
       mountLater: rootless,
       image: (config: Parameters<typeof configureImage>[0]) => configureImage(config, settings),
       edit: (config: Parameters<typeof configureRuntime>[0]) =>

@@ -12,6 +12,7 @@ import { LayerSpool } from '../layers/overlay/spool.ts';
 import type { Privileges } from '../layers/privileges.ts';
 import { type LayerSource, readLayer } from '../layers/read-layer.ts';
 import { Rootfs } from '../layers/rootfs.ts';
+import type { SizeLimit } from '../layers/size-limit.ts';
 import { Tree } from '../layers/tree.ts';
 import { discard, makeTemporary, removeStale, type Temporary } from '../temporary.ts';
 import { layerDirectory, STORE } from './files.ts';
@@ -30,6 +31,8 @@ const PREFIX = { layer: 'layer-', spool: 'spool-' } as const;
 export interface LayerOptions {
   /** What may be tried: layers that were made with other privileges are others. */
   readonly privileges: Privileges;
+  /** What the layers that are read may come to; anything where undefined. */
+  readonly limit?: SizeLimit | undefined;
   /** Hears that a layer is about to be read; its index counts from 0. */
   onLayer?(index: number): void;
   /** Hears how many bytes of blobs were read so far, of all layers together. */
@@ -92,10 +95,11 @@ class Unpacking {
     this.#options = options;
     this.#warn = options.onWarning ?? (() => undefined);
     this.#tree = new Tree(undescribed({ layer: store, name: Buffer.from('/') }));
-    this.#layers = layerSources(source, image, (index) => {
+    const opened = (index: number) => {
       this.#check();
       options.onLayer?.(index);
-    });
+    };
+    this.#layers = layerSources(source, image, opened, options.limit);
   }
 
   async run(): Promise<void> {

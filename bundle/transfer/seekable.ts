@@ -1,6 +1,7 @@
 import { closeSync, statSync } from 'node:fs';
 import { LayerBlob } from '../layers/blob.ts';
 import { type Compression, decompressor } from '../layers/compression.ts';
+import type { SizeLimit } from '../layers/size-limit.ts';
 import { openNameless, temporaryDirectory, writeNameless } from '../layers/write/nameless-file.ts';
 import { type InputFile, openInput } from './input-file.ts';
 
@@ -22,9 +23,14 @@ const MAGIC: readonly (readonly [string, Compression])[] = [
  * is put into a temporary file.
  *
  * @param path a file, a directory, or `-` for standard input
+ * @param limit of what is put there
  * @throws Error in one line
  */
-export async function openSeekable(path: string, signal: AbortSignal): Promise<SeekableArchive> {
+export async function openSeekable(
+  path: string,
+  signal: AbortSignal,
+  limit: SizeLimit | undefined,
+): Promise<SeekableArchive> {
   const status = path === '-' ? undefined : statSync(path, { throwIfNoEntry: false });
   if (status?.isDirectory()) return { path, name: path, close() {} };
   const input = openInput(path, signal);
@@ -33,7 +39,7 @@ export async function openSeekable(path: string, signal: AbortSignal): Promise<S
     const start = Buffer.from(await blob.peek(4)).toString('hex');
     const compression = MAGIC.find(([magic]) => start.startsWith(magic))?.[1] ?? 'none';
     if (status?.isFile() && compression === 'none') return { path, name: path, close() {} };
-    return await spool(blob, compression, input);
+    return await spool(blob, compression, input, limit);
   } finally {
     input.close();
   }
@@ -43,12 +49,16 @@ async function spool(
   blob: LayerBlob,
   compression: Compression,
   { name }: InputFile,
+  limit: SizeLimit | undefined,
 ): Promise<SeekableArchive> {
   const directory = temporaryDirectory();
   const fd = openNameless(directory);
   try {
     const unpack = await decompressor(compression);
-    for await (const chunk of unpack(blob)) writeNameless(fd, chunk, directory);
+    for await (const chunk of unpack(blob)) {
+      limit?.inflated(chunk.byteLength);
+      writeNameless(fd, chunk, directory);
+    }
     return { path: `/proc/self/fd/${fd}`, name, close: () => closeSync(fd) };
   } catch (cause) {
     closeSync(fd);

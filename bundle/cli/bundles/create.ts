@@ -4,6 +4,7 @@ import { createBundle } from '../../create.ts';
 import { openImage } from '../../open-image.ts';
 import { openStore } from '../../store/store.ts';
 import type { Input } from '../command.ts';
+import { maxSize } from '../max-size.ts';
 import { writeMessage } from '../output.ts';
 import { reporterFor } from '../progress.ts';
 import { stopOnSignals } from '../stop.ts';
@@ -29,6 +30,7 @@ export async function run(input: Input): Promise<number> {
         terminal: input.switch('terminal') ?? false,
         readOnly: input.switch('read-only') ?? false,
         copy: input.switch('copy') ?? false,
+        ...maxSize(input),
       };
       const plan = await createBundle(store, source, options, reporter, stop.signal);
       reporter.end(resolve(bundle), plan);

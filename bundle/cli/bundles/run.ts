@@ -4,6 +4,7 @@ import { runImage } from '../../run/run.ts';
 import { checkName, parseNetwork, parseVariable, parseVolume } from '../../run/settings.ts';
 import { openStore } from '../../store/store.ts';
 import type { Input } from '../command.ts';
+import { maxSize } from '../max-size.ts';
 import { writeMessage } from '../output.ts';
 import { reporterFor } from '../progress.ts';
 import { stopOnSignals } from '../stop.ts';
@@ -69,6 +70,7 @@ function runOptions(input: Input): Parameters<typeof runImage>[2] {
     ...(root === undefined ? {} : { root }),
     rootless: process.geteuid?.() !== 0,
     keep: input.switch('keep') ?? false,
+    ...maxSize(input),
   };
 }
 

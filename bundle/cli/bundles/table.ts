@@ -1,4 +1,5 @@
 import type { Command, Flag } from '../command.ts';
+import { MAX_SIZE } from '../max-size.ts';
 import { PLATFORM, REGISTRY_FLAGS } from '../transfer/options.ts';
 import { FROM_BUNDLES } from './image-commands.ts';
 import { ROOT } from './root-flag.ts';
@@ -21,6 +22,7 @@ const MAKING: readonly Flag[] = [
     short: 't',
     about: 'have runtimes give the program a terminal (process.terminal)',
   },
+  MAX_SIZE,
   { name: 'json', about: 'print what happens as JSON, an object a line' },
   { name: 'quiet', short: 'q', about: 'show no progress' },
 ];
@@ -150,6 +152,7 @@ const RUN: Command = {
       repeated: true,
     },
     PLATFORM,
+    MAX_SIZE,
     ...REGISTRY_FLAGS,
     { name: 'quiet', short: 'q', about: 'show no progress' },
     ROOT,

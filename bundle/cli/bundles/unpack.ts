@@ -2,6 +2,7 @@ import { constants } from 'node:os';
 import { resolve } from 'node:path';
 import { unpack } from '../../unpack.ts';
 import type { Input } from '../command.ts';
+import { maxSize } from '../max-size.ts';
 import { writeMessage } from '../output.ts';
 import { reporterFor } from '../progress.ts';
 import { stopOnSignals } from '../stop.ts';
@@ -23,6 +24,7 @@ export async function run(input: Input): Promise<number> {
         ...(platform === undefined ? {} : { platform }),
         rootless: input.switch('rootless') ?? process.geteuid?.() !== 0,
         terminal: input.switch('terminal') ?? false,
+        ...maxSize(input),
       },
       reporter,
       stop.signal,

@@ -5,12 +5,13 @@ import { openInput } from '../../transfer/input-file.ts';
 import { openNewImage } from '../../transfer/new-image.ts';
 import type { Input } from '../command.ts';
 import { makeOptions } from '../make-options.ts';
+import { maxSize } from '../max-size.ts';
 import { stoppable } from '../stop.ts';
 
 /** Makes an image of a tar archive. @returns the exit status */
 export function run(input: Input): Promise<number> {
   return stoppable(async (signal) => {
-    const options = makeOptions(input, signal);
+    const options = { ...makeOptions(input, signal), ...maxSize(input) };
     const platform = input.text('platform');
     const chosen = platform === undefined ? undefined : parsePlatform(platform);
     const archive = openInput(input.text('file') ?? '', signal);

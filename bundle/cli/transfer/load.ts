@@ -3,6 +3,7 @@ import { openStore } from '../../store/store.ts';
 import { loadImages } from '../../transfer/load.ts';
 import { openSeekable } from '../../transfer/seekable.ts';
 import type { Input } from '../command.ts';
+import { maxSize } from '../max-size.ts';
 import { stoppable } from '../stop.ts';
 import { platformsOf } from './options.ts';
 import { type CopyReporter, copyReporter } from './reporter.ts';
@@ -28,7 +29,7 @@ async function load(
   signal: AbortSignal,
 ): Promise<void> {
   const platforms = platformsOf(input);
-  const archive = await openSeekable(input.text('input') ?? '-', signal);
+  const archive = await openSeekable(input.text('input') ?? '-', signal, maxSize(input).limit);
   try {
     const store = openStore(input.text('store'));
     await loadImages(archive, store, { platforms, observer, signal }, ({ names, result }) => {

@@ -1,6 +1,7 @@
 import type { Command, Flag } from '../command.ts';
 import { FORMAT } from '../format.ts';
 import { PACKING, REMARKS } from '../make-options.ts';
+import { MAX_SIZE } from '../max-size.ts';
 import { PLATFORM, PLATFORM_FLAGS, PROGRESS_FLAGS, REGISTRY_FLAGS } from './options.ts';
 
 /** How the work on an archive is shown. */
@@ -127,6 +128,7 @@ export const TRANSFER: readonly Command[] = [
       },
       ...REMARKS,
       ...PACKING,
+      MAX_SIZE,
     ],
     examples: [
       'scow-bundle import rootfs.tar.gz app:1',
@@ -172,6 +174,7 @@ export const TRANSFER: readonly Command[] = [
         about:
           'an archive of docker save, podman save or an OCI image layout, which may be compressed; or a directory with a layout; standard input by default',
       },
+      MAX_SIZE,
       ...PLATFORM_FLAGS,
       ...SHOWN,
     ],

@@ -1,17 +1,21 @@
 import { printable } from '../names.ts';
+import type { SizeLimit } from '../size-limit.ts';
 import { TarReader } from '../tar/reader.ts';
 
 /**
  * Hands on the bytes of a tar archive, and checks on the way that it is one.
  *
  * @param name how errors call it
+ * @param limit of what it may come to
  * @throws Error in one line that names the entry where it is damaged or cut off
  */
 export async function* checkedArchive(
   bytes: AsyncIterable<Uint8Array>,
   name: string,
+  limit: SizeLimit | undefined,
 ): AsyncGenerator<Uint8Array> {
-  const reader = new TarReader({ entry() {}, content() {}, end() {} });
+  const visitor = { entry() {}, content() {}, end() {} };
+  const reader = new TarReader(limit === undefined ? visitor : limit.watch(visitor));
   const attempt = (work: () => void) => {
     try {
       work();
@@ -21,7 +25,10 @@ export async function* checkedArchive(
     }
   };
   for await (const chunk of bytes) {
-    attempt(() => reader.push(chunk));
+    attempt(() => {
+      limit?.inflated(chunk.byteLength);
+      reader.push(chunk);
+    });
     yield chunk;
   }
   attempt(() => reader.finish());

@@ -52,16 +52,23 @@ export async function checkLayers(store: Store, repair: boolean): Promise<Proble
   }
 }
 
-/** All images below an entry that the store has. */
+/**
+ * All images below an entry that the store has.
+ *
+ * @param seen indexes that were looked at: following them again could take for ever
+ */
 async function* imagesOf(
   store: string,
   source: BlobSource,
   descriptor: Descriptor,
+  seen = new Set<string>(),
 ): AsyncGenerator<Image, void, undefined> {
   if (blobSize(store, descriptor.digest) === undefined) return;
   if (isIndexType(descriptor.mediaType)) {
+    if (seen.has(descriptor.digest)) return;
+    seen.add(descriptor.digest);
     const { manifests } = await readIndex(source, descriptor);
-    for (const child of manifests) yield* imagesOf(store, source, child);
+    for (const child of manifests) yield* imagesOf(store, source, child, seen);
   } else if (isManifestType(descriptor.mediaType)) {
     const manifest = await readManifest(source, descriptor);
     if (isConfigType(manifest.config.mediaType))

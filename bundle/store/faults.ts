@@ -34,7 +34,14 @@ export async function faultsOf(
 ): Promise<ImageFault[]> {
   const what = entry.name ?? entry.descriptor.digest;
   const faults: ImageFault[] = [];
+  // An index may list the same ones again and again: following them each time could take for ever.
+  const known = new Map<string, Verdict>();
   const visit = async (descriptor: Descriptor): Promise<Verdict> => {
+    const verdict = known.get(descriptor.digest) ?? (await look(descriptor));
+    known.set(descriptor.digest, verdict);
+    return verdict;
+  };
+  const look = async (descriptor: Descriptor): Promise<Verdict> => {
     const own = verdictOf(store, descriptor, damaged);
     if (own !== 'whole') return own;
     try {

@@ -101,16 +101,23 @@ function ofRepository(text: string, name: ImageName): (reference: Reference) => 
   };
 }
 
-/** The digests by which an image is known: of its index, its manifests, their configurations. */
+/**
+ * The digests by which an image is known: of its index, its manifests, their configurations.
+ *
+ * @param seen indexes that were looked at: following them again could take for ever
+ */
 async function* identities(
   blobs: BlobSource,
   descriptor: Descriptor,
+  seen = new Set<string>(),
 ): AsyncGenerator<{ digest: string; descriptor: Descriptor }, void, undefined> {
   yield { digest: descriptor.digest, descriptor };
   try {
     if (isIndexType(descriptor.mediaType)) {
+      if (seen.has(descriptor.digest)) return;
+      seen.add(descriptor.digest);
       const { manifests }: Index = await readIndex(blobs, descriptor);
-      for (const child of manifests) yield* identities(blobs, child);
+      for (const child of manifests) yield* identities(blobs, child, seen);
     } else if (isManifestType(descriptor.mediaType)) {
       const { config } = await readManifest(blobs, descriptor);
       if (isConfigType(config.mediaType)) yield { digest: config.digest, descriptor };

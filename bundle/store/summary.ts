@@ -88,15 +88,19 @@ function preferred(variants: readonly Variant[]): Variant | undefined {
   );
 }
 
+/** @param seen indexes that were looked at: following them again could take for ever */
 async function* variantsOf(
   store: string,
   source: BlobSource,
   descriptor: Descriptor,
+  seen = new Set<string>(),
 ): AsyncGenerator<Variant, void, undefined> {
   if (!isPresent(store, descriptor.digest)) return;
   if (isIndexType(descriptor.mediaType)) {
+    if (seen.has(descriptor.digest)) return;
+    seen.add(descriptor.digest);
     const { manifests } = await readIndex(source, descriptor);
-    for (const child of manifests) yield* variantsOf(store, source, child);
+    for (const child of manifests) yield* variantsOf(store, source, child, seen);
   } else if (isManifestType(descriptor.mediaType)) {
     const manifest = await readManifest(source, descriptor);
     if (!isConfigType(manifest.config.mediaType)) return;

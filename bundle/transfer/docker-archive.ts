@@ -151,10 +151,12 @@ async function ofLayout(storage: Storage, entry: Entry): Promise<ImageSource | u
   return root && { ...blobs, root };
 }
 
+/** @param seen indexes that were looked at: following them again could take for ever */
 async function withConfig(
   blobs: BlobSource,
   { manifests }: Index,
   config: string,
+  seen = new Set<string>(),
 ): Promise<Descriptor | undefined> {
   for (const child of manifests) {
     // Of an index not all platforms need be in the archive.
@@ -164,8 +166,9 @@ async function withConfig(
     if (isManifestType(child.mediaType)) {
       const { config: found } = await readManifest(blobs, child);
       if (config === `blobs/${found.digest.replace(':', '/')}`) return child;
-    } else if (isIndexType(child.mediaType)) {
-      const found = await withConfig(blobs, await readIndex(blobs, child), config);
+    } else if (isIndexType(child.mediaType) && !seen.has(child.digest)) {
+      seen.add(child.digest);
+      const found = await withConfig(blobs, await readIndex(blobs, child), config, seen);
       if (found !== undefined) return found;
     }
   }

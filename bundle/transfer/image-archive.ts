@@ -106,6 +106,8 @@ export class ImageArchive {
     const manifests = new Map<string, Manifest>();
     for (const { root, name } of this.#entries) {
       const manifest = await this.#manifestOf(root);
+      // An index may list no image at all.
+      if (manifest === undefined) continue;
       const { digest } = manifest.config;
       manifests.set(digest, manifest);
       const known = names.get(digest) ?? [];
@@ -120,7 +122,7 @@ export class ImageArchive {
   }
 
   /** The older format has room for one platform of an image: this machine's, or the first. */
-  async #manifestOf(root: Descriptor): Promise<Manifest> {
+  async #manifestOf(root: Descriptor): Promise<Manifest | undefined> {
     const documents = {
       name: this.#output.name,
       root,
@@ -130,12 +132,24 @@ export class ImageArchive {
       },
       close() {},
     };
-    const first = async () => {
-      const { manifests } = JSON.parse(String(this.#documents.get(root.digest))) as Index;
-      return manifests.find(({ mediaType }) => isManifestType(mediaType)) ?? root;
-    };
-    const chosen = await chooseManifest(documents).catch(first);
-    return JSON.parse(String(this.#documents.get(chosen.digest))) as Manifest;
+    const chosen = await chooseManifest(documents).catch(() => this.#firstBelow(root));
+    return chosen && this.#read<Manifest>(chosen);
+  }
+
+  /** The first manifest that an index, or one in it, lists. @param seen indexes that were looked at */
+  #firstBelow(index: Descriptor, seen = new Set<string>()): Descriptor | undefined {
+    seen.add(index.digest);
+    for (const child of this.#read<Index>(index).manifests) {
+      if (isManifestType(child.mediaType)) return child;
+      const isNew = isIndexType(child.mediaType) && !seen.has(child.digest);
+      const found = isNew ? this.#firstBelow(child, seen) : undefined;
+      if (found !== undefined) return found;
+    }
+    return undefined;
+  }
+
+  #read<T>({ digest }: Descriptor): T {
+    return JSON.parse(String(this.#documents.get(digest))) as T;
   }
 }
 

@@ -138,15 +138,21 @@ function wholeName(name: string): string {
   return formatName(parseName(name));
 }
 
-/** Whether all images of an index are there. */
-async function isComplete(source: ImageSource): Promise<boolean> {
+/**
+ * Whether all images of an index are there.
+ *
+ * @param seen indexes that were looked at: following them again could take for ever
+ */
+async function isComplete(source: ImageSource, seen = new Set<string>()): Promise<boolean> {
   const { root } = source;
-  if ('manifests' in root || !isIndexType(root.mediaType)) return true;
+  if ('manifests' in root || !isIndexType(root.mediaType) || seen.has(root.digest)) return true;
+  seen.add(root.digest);
   const { manifests } = await readIndex(source, root);
   for (const child of manifests) {
     const content = await source.open(child);
     content?.release();
-    if (content === undefined || !(await isComplete({ ...source, root: child }))) return false;
+    if (content === undefined || !(await isComplete({ ...source, root: child }, seen)))
+      return false;
   }
   return true;
 }

@@ -1,4 +1,4 @@
-import { printable } from '../names.ts';
+import { printable, WHITEOUT } from '../names.ts';
 import type { TarEntry, Xattr } from '../tar/entry.ts';
 import type { Time } from '../tar/fields.ts';
 import { BLOCK } from '../tar/header.ts';
@@ -22,13 +22,25 @@ export interface ArchiveOptions {
 
 const EMPTY = Buffer.alloc(0);
 
-/** The entries of a layer that makes these changes (image-spec, layer.md: Representing Changes). */
+/**
+ * The entries of a layer that makes these changes (image-spec, layer.md: Representing Changes). Names
+ * that would delete other files are left out.
+ */
 export function* layerEntries(
   changes: readonly Change[],
   options: ArchiveOptions,
 ): Generator<ArchiveEntry> {
   const maker = new EntryMaker(options);
   for (const { path, file } of changes) {
+    const marked = path.split('/').findIndex((name) => name.startsWith(WHITEOUT));
+    if (marked >= 0) {
+      // Told of a directory, and not of all that it holds.
+      if (marked === path.split('/').length - 1)
+        options.onWarning(
+          `${displayPath(path)} is left out: in a layer a name that begins with ${WHITEOUT} deletes another`,
+        );
+      continue;
+    }
     if (file !== undefined) {
       yield maker.make(file);
       continue;

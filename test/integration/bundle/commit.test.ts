@@ -126,6 +126,28 @@ test('a container that ran leaves its own changes, and nothing of how it was run
   shop.ok('delete', bundle);
 });
 
+test('names that would delete files of the image are left out of its new layer', () => {
+  const bundle = shop.bundle('create --copy');
+  const rootfs = join(bundle, 'rootfs');
+  const before = readdirSync(rootfs).sort();
+  const [victim] = before;
+  for (const name of [`.wh.${victim}`, '.wh..wh..opq', 'new'])
+    writeFileSync(join(rootfs, name), '');
+  mkdirSync(join(rootfs, '.wh.made'));
+  writeFileSync(join(rootfs, '.wh.made/file'), '');
+  const { status, stderr } = shop.try('commit', bundle, 'marked:1');
+  expect(status).toBe(0);
+  expect(stderr.split('\n').filter((line) => line.includes('.wh.'))).toEqual(
+    ['.wh..wh..opq', `.wh.${victim}`, '.wh.made'].map(
+      (name) =>
+        `scow-bundle: warning: /${name} is left out: in a layer a name that begins with .wh. deletes another`,
+    ),
+  );
+  const next = shop.next('next');
+  shop.ok('create', '--copy', '--quiet', 'marked:1', next);
+  expect(readdirSync(join(next, 'rootfs')).sort()).toEqual([...before, 'new'].sort());
+});
+
 test('images are committed on top of each other, with layers and without any below', () => {
   const layout = new LayoutBuilder(join(shop.home, 'nothing'));
   shop.ok('load', '-i', layout.finish(tagged(layout.image(), 'nothing')));

@@ -57,6 +57,8 @@ export class TarReader {
   #position = 0;
 
   #global: Records = new Map();
+  /** Bytes of the global headers so far: what they say adds up. */
+  #globalSize = 0;
   #local: Records = new Map();
   #long: LongNames = {};
 
@@ -160,6 +162,9 @@ export class TarReader {
         };
       case 'g':
         return (body) => {
+          this.#globalSize += body.length;
+          if (this.#globalSize > META_LIMIT)
+            throw new Error('its global extended headers have more than 1 MiB together');
           this.#global = new Map([...this.#global, ...parseRecords(body)]);
         };
       case 'L':

@@ -11,6 +11,9 @@ const IN_HEADER = { offset: 386, count: 4, more: 482 };
 const IN_EXTENSION = { offset: 0, count: 21, more: 504 };
 const REAL_SIZE = 483;
 
+/** Maps are read into memory: no honest one has more parts. */
+const MOST_EXTENTS = 1_000_000;
+
 /** The size of a file in GNU's old sparse format, holes included. */
 export function oldRealSize(header: Buffer): number {
   return number(header, REAL_SIZE, 12, 'size with holes');
@@ -32,6 +35,7 @@ export function readOldExtents(block: Buffer, isHeader: boolean, extents: Extent
       length: number(block, at + 12, 12, 'sparse map'),
     });
   }
+  checkCount(extents.length);
   return block[layout.more] !== 0;
 }
 
@@ -63,13 +67,18 @@ export class SparseMapReader {
 
   #count(): number {
     const count = decimal(this.#lines[0] as string, 'sparse map');
-    if (count < 0) throw new Error(`its sparse map has ${count} entries`);
+    checkCount(count);
     return count;
   }
 
   #needed(): number {
     return this.#lines.length === 0 ? 1 : 1 + 2 * this.#count() - this.#lines.length;
   }
+}
+
+function checkCount(count: number): void {
+  if (count < 0 || count > MOST_EXTENTS)
+    throw new Error(`its sparse map has ${count} entries (at most ${MOST_EXTENTS})`);
 }
 
 function pairs(numbers: readonly string[]): Extent[] {

@@ -326,3 +326,24 @@ describe('the end', () => {
     );
   });
 });
+
+test('what is kept in memory has limits, however little it takes in a compressed archive', () => {
+  const map = (count: string) =>
+    Buffer.concat([
+      pax([
+        ['GNU.sparse.major', '1'],
+        ['GNU.sparse.minor', '0'],
+        ['GNU.sparse.name', 'parts'],
+        ['GNU.sparse.realsize', '10'],
+      ]),
+      file('x', count.padEnd(512, '\n')),
+    ]);
+  expect(() => read(archive(map('1000001\n')))).toThrow(
+    /^its sparse map has 1000001 entries \(at most 1000000\)$/,
+  );
+  const global = (key: string) => pax([[key, 'v'.repeat(400_000)]], 'g');
+  expect(read(archive(global('a'), global('b'), file('x')))).toHaveLength(1);
+  expect(() => read(archive(global('a'), global('b'), global('c'), file('x')))).toThrow(
+    /^its global extended headers have more than 1 MiB together$/,
+  );
+});

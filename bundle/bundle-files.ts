@@ -18,6 +18,7 @@ import { mergeLayers } from './layers/write/merged.ts';
 import { resolvePath } from './layers/write/resolve-path.ts';
 import { type BundleRecord, lowerDirectories, UPPER } from './record.ts';
 import { openStore } from './store/store.ts';
+import { openSource } from './transfer/locations.ts';
 
 /** The image that a bundle was made of. */
 export interface BundleImage {
@@ -45,6 +46,8 @@ export async function openBundleImage(bundle: string, record: BundleRecord): Pro
 
 async function openBlobs({ store, layout }: BundleRecord): Promise<BlobSource> {
   if (layout === undefined) return openStore(store).blobs();
+  // Of another kind than a layout, which is named by an absolute path.
+  if (!layout.startsWith('/')) return openSource(layout, {});
   const { storage } = await openLayout(parseImageReference(layout).layout);
   return layoutBlobs(storage);
 }

@@ -32,7 +32,10 @@ export interface BundleOrigin {
   readonly store?: string;
   /** The image's name in the store, as it was typed. */
   readonly image?: string;
-  /** `LAYOUT[:TAG]`, absolute; undefined when it came from the store. */
+  /**
+   * `LAYOUT[:TAG]`, absolute, or `docker-archive:FILE[:NAME]`; undefined when it came from the
+   * store.
+   */
   readonly layout?: string;
   /**
    * `overlay`: `rootfs` is a mount of the store's unpacked layers with `upper` above them.

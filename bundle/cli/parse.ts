@@ -138,8 +138,11 @@ function inputOf(values: Readonly<Record<string, unknown>>): Input {
   };
 }
 
-/** yargs's words; it calls flags as it calls other arguments. */
+/** yargs's words, but for what it says of arguments that are missing. */
 function sentence(message: string, command: Command | undefined): string {
+  const last = command?.positionals.at(-1);
+  if (last !== undefined && message.startsWith('Not enough non-option arguments'))
+    return `missing required argument: ${last.name}`;
   const required = (command?.flags ?? []).filter((flag) => flag.required).map(({ name }) => name);
   const [, what, names] = /^Missing required (arguments?): (.*)$/.exec(message) ?? [];
   if (names === undefined) return message.charAt(0).toLowerCase() + message.slice(1);

@@ -271,6 +271,7 @@ test('the place of the bundle is taken, or is nowhere', () => {
 });
 
 test.each([
+  [['delete'], 'missing required argument: bundle (see scow-bundle delete --help)'],
   [['unpack'], 'missing required arguments: bundle, --image (see scow-bundle unpack --help)'],
   [['unpack', '--imgae', 'x', 'y'], 'unknown argument: imgae (see scow-bundle unpack --help)'],
   [['unpack', '--image', 'x', 'y', 'z'], 'unknown argument: z (see scow-bundle unpack --help)'],

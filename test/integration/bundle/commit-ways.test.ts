@@ -236,3 +236,17 @@ test('a commit that is stopped leaves nothing but its exit status', async () => 
   expect(existsSync(layout)).toBe(false);
   shop.ok('delete', bundle);
 });
+
+test.each(['docker-archive', 'oci-archive'])('a bundle of an image in a %s becomes one', (kind) => {
+  const place = `${kind}:${shop.next('archive')}:base:1`;
+  const bundle = shop.next('bundle');
+  const layout = shop.next('layout');
+  shop.ok('copy', 'base:1', place);
+  shop.ok('create', '--quiet', place, bundle);
+  writeFileSync(join(bundle, 'rootfs/added'), '');
+  expect(shop.ok('diff', bundle)).toBe('A /added\n');
+  shop.ok('commit', bundle, `oci:${layout}:v2`);
+  const before = readImage(shop.base.slice(0, -3), 'v1').manifest.layers;
+  expect(readImage(layout, 'v2').manifest.layers.slice(0, -1)).toEqual(before);
+  shop.ok('delete', bundle);
+});

@@ -3,7 +3,7 @@
 # Runtime Interface. Prints one line for each check; the exit status is 1 if one failed.
 set -u
 . "$(dirname "$0")/containerd-daemon.sh"
-pod= to_client=2 from_client=0 client=
+pod= to_client=2 from_client=0 client= parent=
 
 # cri METHOD JSON: a call as of crictl; see cri.mjs.
 cri() {
@@ -17,6 +17,7 @@ stop_containers() {
   cri StopPodSandbox "{\"pod_sandbox_id\": \"$pod\"}"
   cri RemovePodSandbox "{\"pod_sandbox_id\": \"$pod\"}"
   stop "$client"
+  [ "$driver" = systemd ] || rmdir "/sys/fs/cgroup$parent"
 }
 
 # A network plugin that does nothing but to name an address.

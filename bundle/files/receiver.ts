@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto';
-import { chmodSync, closeSync, writeSync } from 'node:fs';
+import { chmodSync, closeSync, fstatSync, writeSync } from 'node:fs';
 import { AT, O, RESOLVE, S } from '../../runtime/linux/constants.ts';
 import { openat2 } from '../../runtime/linux/openat2.ts';
 import { codeOf, reason } from '../../runtime/linux/reason.ts';
-import { type Argument, syscall, writeWord } from '../../runtime/linux/syscall.ts';
+import { type Argument, syscall, trySyscall, writeWord } from '../../runtime/linux/syscall.ts';
 import { deviceNumber } from '../layers/applier.ts';
 import { entryComponents, latin1, printable } from '../layers/names.ts';
 import { mayBring } from '../layers/privileges.ts';
@@ -87,7 +87,7 @@ export class Receiver implements TarVisitor {
     if (file === undefined) return;
     syscall('ftruncate', file.fd, file.entry.size);
     this.#describe(file.fd, file.entry);
-    this.#replace(file, file.temporary);
+    this.#replace(file, file.temporary, file.entry);
     this.#drop(file);
   }
 
@@ -107,7 +107,7 @@ export class Receiver implements TarVisitor {
   close(): void {
     const file = this.#file;
     if (file === undefined) return;
-    syscall('unlinkat', file.parent, text(file.temporary), 0);
+    trySyscall('unlinkat', file.parent, text(file.temporary), 0);
     this.#drop(file);
   }
 
@@ -179,7 +179,7 @@ export class Receiver implements TarVisitor {
       throw new Error(reason(cause), { cause });
     }
     if (entry.type !== 'hard link') this.#describeNode(at, entry);
-    this.#replace(spot, temporary);
+    this.#replace(spot, temporary, entry);
   }
 
   #create(spot: Spot, temporary: string, entry: TarEntry): void {
@@ -200,20 +200,17 @@ export class Receiver implements TarVisitor {
     }
   }
 
-  #replace({ parent, name }: Spot, temporary: string): void {
+  #replace({ parent, name }: Spot, temporary: string, { type }: TarEntry): void {
     try {
+      if (type === 'file') refuseSpecial(parent, name);
       syscall('renameat', parent, text(temporary), parent, text(name));
     } catch (cause) {
-      syscall('unlinkat', parent, text(temporary), 0);
+      trySyscall('unlinkat', parent, text(temporary), 0);
       if (codeOf(cause) !== 'EISDIR') throw new Error(reason(cause), { cause });
       throw new Error('there is a directory of this name, which is not replaced', { cause });
     }
     // Nothing happens where both were names of one file.
-    try {
-      syscall('unlinkat', parent, text(temporary), 0);
-    } catch (cause) {
-      if (codeOf(cause) !== 'ENOENT') throw new Error(reason(cause), { cause });
-    }
+    if (type === 'hard link') trySyscall('unlinkat', parent, text(temporary), 0);
   }
 
   /** Another owner takes setuid away: the mode is set after it. */
@@ -263,6 +260,19 @@ export class Receiver implements TarVisitor {
       const line = `${printable(name)}: its owner or an attribute is not kept: ${reason(cause)}`;
       this.#options.onWarning(line);
     }
+  }
+}
+
+/** @throws Error for a device, a FIFO or a socket: a file in its place is hardly what is wanted */
+function refuseSpecial(parent: number, name: string): void {
+  const fd = trySyscall('openat', parent, text(name), O.PATH | O.NOFOLLOW | O.CLOEXEC, 0);
+  if (fd < 0) return;
+  try {
+    const found = fstatSync(fd);
+    if (!found.isFile() && !found.isSymbolicLink() && !found.isDirectory())
+      throw new Error('there is a device, a FIFO or a socket, which is not replaced');
+  } finally {
+    closeSync(fd);
   }
 }
 

@@ -17,6 +17,7 @@ stop_containers() {
   cri StopPodSandbox "{\"pod_sandbox_id\": \"$pod\"}"
   cri RemovePodSandbox "{\"pod_sandbox_id\": \"$pod\"}"
   stop "$client"
+  exec {to_client}>&- {from_client}<&-
   [ "$driver" = systemd ] || rmdir "/sys/fs/cgroup$parent"
 }
 

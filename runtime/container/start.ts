@@ -127,7 +127,11 @@ function releaseInit(state: ContainerState, directory: string): void {
     debug(`container ${id}: init was told to go on`);
     // The exec closes init's end, and so does its death: no reader is left, which is POLLERR.
     waitFor(fifo, 0, Infinity);
-    if (bytesLeftIn(fifo) > 0 || diedAsInit(initOf(state)))
+    const told = bytesLeftIn(fifo) === 0;
+    const errno = readProgress(directory)?.errno ?? 0;
+    // An init that says why it can't go on may still be killed: a profile can forbid it to end.
+    if (told && errno !== 0) throw execFailure(program, errno);
+    if (!told || diedAsInit(initOf(state)))
       throw new InitFailure(
         `cannot start container ${JSON.stringify(id)}: its init was killed before it executed ${JSON.stringify(program)}`,
         'SIGKILL',
@@ -135,8 +139,6 @@ function releaseInit(state: ContainerState, directory: string): void {
   } finally {
     closeSync(fifo);
   }
-  const progress = readProgress(directory);
-  if (progress !== undefined && progress.errno !== 0) throw execFailure(program, progress.errno);
 }
 
 /**

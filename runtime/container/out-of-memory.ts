@@ -2,8 +2,11 @@ import type { RuntimeConfig } from '../../schemas/runtime-config.ts';
 import type { Cgroup } from '../cgroups/cgroup.ts';
 import { codeOf } from '../linux/reason.ts';
 
-/** What calls fail with, and processes end by, whose cgroup gets no more memory. */
-const SIGNS = ['ENOMEM', 'ENOBUFS', 'SIGKILL', 'SIGSEGV', 'SIGBUS'];
+/**
+ * What calls fail with, and processes end by, whose cgroup gets no more memory. E2BIG is execve's, when
+ * there is no page for the arguments.
+ */
+const SIGNS = ['ENOMEM', 'ENOBUFS', 'E2BIG', 'SIGKILL', 'SIGSEGV', 'SIGBUS'];
 
 /** A cgroup, or what makes one. */
 type Limited = Pick<Cgroup, 'path' | 'ranOutOfMemory'>;

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# inside.sh REPORT RETRIED [ARGUMENT…]: runs this folder's tests, in the machine. See ../jest.sh.
+# inside.sh CONFIG REPORT RETRIED [ARGUMENT…]: runs tests, in the machine. See ../jest.sh.
 set -u
 . test/jest.sh
-jest_options=(--config test/vm/jest.config.js)
-run_jest_twice "$1" "$2" --runInBand "${@:3}"
+jest_options=(--config "$1")
+run_jest_twice "$2" "$3" --runInBand "${@:4}"

@@ -7,6 +7,7 @@ export default {
   testMatch: ['<rootDir>/test/vm/**/*.test.ts'],
   testPathIgnorePatterns: [
     '/node_modules/',
+    '/test/vm/engines/',
     ...(process.env.SCOW_VM === 'systemd' ? [] : ['/test/vm/systemd/']),
   ],
   // An emulated machine is 5 to 20 times slower.

@@ -1,19 +1,27 @@
 #!/usr/bin/env bash
 # npm run test:vm: boots a machine with all of cgroup v2 and runs the tests of this folder in it, once
 # with an init of our own and once with systemd. The last line is "N passed, N failed".
+# npm run test:engines runs the tests of engines/, which take longer, in the first of them.
 # SCOW_VM_SECONDS is how long both machines may take together.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 
-# The emulator, what makes the guest's first file system, and the guest's systemd; then the peers, and the
-# engines with what they need for networks and ordinary users.
+# The emulator, what makes the guest's first file system, and the guest's systemd.
 packages=(
-  apparmor busybox-static cpio dbus kmod libpam-systemd qemu-system-common qemu-system-x86 systemd
-  systemd-sysv util-linux xz-utils zstd
-  crun runc
-  buildah catatonit conmon containerd dbus-user-session docker.io iptables netavark podman procps python3
-  slirp4netns uidmap
+  apparmor busybox-static cpio dbus kmod libpam-systemd procps python3 qemu-system-common
+  qemu-system-x86 systemd systemd-sysv uidmap util-linux xz-utils zstd
 )
+if [ "${1:-}" = engines ]; then
+  # The peers, and the engines with what they need for networks and ordinary users.
+  packages+=(
+    buildah catatonit conmon containerd crun dbus-user-session docker.io iptables netavark podman runc
+    slirp4netns
+  )
+  machines=(plain) config=test/vm/engines/jest.config.js
+  shift
+else
+  machines=(plain systemd) config=test/vm/jest.config.js
+fi
 # The oldest kernel that will do, and a new one, of Debian's security archive.
 kernel=linux-image-6.12-amd64
 passed=0
@@ -40,7 +48,7 @@ run_machine() {
   rm -f "$report" "$retried"
   for _ in 1 2; do
     node test/vm/boot.mjs "${options[@]}" --timeout $((end - SECONDS)) -- \
-      bash test/vm/inside.sh "$report" "$retried" "$@"
+      bash test/vm/inside.sh "$config" "$report" "$retried" "$@"
     [ $? -eq 125 ] || break
   done
   if [ -e "$report" ] && counts=$(node test/results.mjs count "$report" "$retried"); then
@@ -52,8 +60,11 @@ run_machine() {
   passed=$((passed + p))
   failed=$((failed + f))
 }
-# The first machine leaves the second one half of the time.
-run_machine plain $(((deadline - SECONDS) / 2)) "$@"
-run_machine systemd $((deadline - SECONDS)) "$@"
+# Each machine leaves the others their part of the time.
+left=${#machines[@]}
+for variant in "${machines[@]}"; do
+  run_machine "$variant" $(((deadline - SECONDS) / left)) "$@"
+  left=$((left - 1))
+done
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]

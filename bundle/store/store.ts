@@ -31,7 +31,7 @@ export interface Store {
   readonly name: string;
   /** Whether anything was ever kept there. */
   exists(): boolean;
-  /** Makes a store of a layout that another tool made there, if there is one. */
+  /** Completes what is there: a layout that another tool made, a store whose maker was killed. */
   adopt(): Promise<void>;
   /** Its images, with and without names. @throws Error in one line when its index is damaged */
   references(): Reference[];
@@ -88,7 +88,8 @@ export function openStore(chosen?: string): Store {
     name: path,
     exists: () => existsSync(join(path, STORE.lock)),
     async adopt() {
-      if (existsSync(join(path, STORE.marker))) await initialise(path);
+      const begun = [STORE.marker, STORE.lock].some((name) => existsSync(join(path, name)));
+      if (begun) await initialise(path);
     },
     references,
     blobs,

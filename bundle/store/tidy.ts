@@ -1,4 +1,4 @@
-import { closeSync, readdirSync, rmSync } from 'node:fs';
+import { closeSync, existsSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { discard, lockStale } from '../temporary.ts';
 import { STORE } from './files.ts';
@@ -43,6 +43,8 @@ interface Leftover {
 
 function* leftovers(store: string, all: boolean): Generator<Leftover> {
   const parent = join(store, STORE.temporary);
+  // Of a store that is just being made.
+  if (!existsSync(parent)) return;
   for (const { name } of readdirSync(parent, { withFileTypes: true })) {
     const path = join(parent, name);
     const fd = isPartial(name) ? takeStalePartial(path, all)?.fd : lockStale(path);

@@ -354,6 +354,13 @@ test('prune takes nothing of what is being copied, and all that a killed copy le
   }
 });
 
+test('a store whose making was killed can be used at once', () => {
+  mkdirSync(store.path, { mode: 0o700 });
+  writeFileSync(join(store.path, 'lock'), '');
+  for (const words of [['prune', '--dry-run'], ['images'], ['prune'], ['store', 'check']])
+    expect(scowBundle(['--store', store.path, ...words])).toMatchObject({ status: 0, stderr: '' });
+});
+
 test('on a full disk nothing is lost, and an image can be removed', async () => {
   mkdirSync(store.path);
   spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=512k', 'scow-test', store.path]);

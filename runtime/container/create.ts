@@ -160,7 +160,7 @@ export async function create(options: CreateOptions, foreground: boolean): Promi
     return { state, pidfd: init.pidfd, master };
   } catch (error) {
     const cause = explainBirth(error as Error, made);
-    const told = explainMemory(cause, 'create the container', place?.scope ?? made, config);
+    const told = explainMemory(cause, 'create the container', place?.scope ?? made, () => config);
     for (const step of undo.toReversed()) attempt(step);
     throw told;
   } finally {

@@ -148,7 +148,7 @@ function join(subject: Subject, facts: ExecFacts, container: number): Joined {
     return startInCgroup(state, cgroup, attach, (place) => start(plan, subject, place, container));
   } catch (error) {
     const cgroupOf = state.cgroup === null ? undefined : Cgroup.at(state.cgroup);
-    const told = explainMemory(error as Error, 'start a process', cgroupOf, config);
+    const told = explainMemory(error as Error, 'start a process', cgroupOf, () => config);
     throw isAlive(initOf(state)) ? told : stopped(told);
   }
 }

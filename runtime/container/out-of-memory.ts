@@ -17,16 +17,17 @@ type Limited = Pick<Cgroup, 'path' | 'ranOutOfMemory'>;
  *
  * @param doing what the memory was too little for, after «to»
  * @param where it was to be done
+ * @param config finds the container's configuration, which is only needed for such an error
  * @returns the error itself when it is another one
  */
 export function explainMemory(
   error: Error,
   doing: string,
   where: Limited | undefined,
-  config: RuntimeConfig,
+  config: () => RuntimeConfig,
 ): Error {
   if (!SIGNS.includes(codeOf(error) ?? '') || !where?.ranOutOfMemory()) return error;
-  return outOfMemory(error, doing, where, config);
+  return outOfMemory(error, doing, where, config());
 }
 
 /** What was being done stays in the message; what asked for that is not to blame. */

@@ -101,9 +101,10 @@ function release(store: ContainerStore, state: ContainerState): void {
   try {
     releaseInit(state, store.directory(state.id));
   } catch (error) {
-    const cgroup = state.cgroup === null ? undefined : Cgroup.at(state.cgroup);
+    if (state.cgroup === null) throw error;
+    const cgroup = Cgroup.at(state.cgroup);
     const doing = `execute ${JSON.stringify(state.program)}`;
-    throw explainMemory(error as Error, doing, cgroup, store.readConfig(state.id));
+    throw explainMemory(error as Error, doing, cgroup, () => store.readConfig(state.id));
   }
 }
 

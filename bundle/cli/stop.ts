@@ -42,17 +42,21 @@ export function stopOnSignals(): Stop {
  * Does work that a signal may stop.
  *
  * @param work throws the signal's reason when it was stopped, having cleaned up
+ * @param left what the user is told then of what is left
  * @returns the exit status: 0, or 128+N after signal N
  * @throws what the work throws for other reasons
  */
-export async function stoppable(work: (signal: AbortSignal) => Promise<void>): Promise<number> {
+export async function stoppable(
+  work: (signal: AbortSignal) => Promise<void>,
+  left?: string,
+): Promise<number> {
   const stop = stopOnSignals();
   try {
     await work(stop.signal);
     return 0;
   } catch (error) {
     if (stop.by === undefined) throw error;
-    writeMessage(`stopped by ${stop.by}`);
+    writeMessage(`stopped by ${stop.by}${left === undefined ? '' : `: ${left}`}`);
     return 128 + constants.signals[stop.by];
   } finally {
     stop.release();

@@ -2,7 +2,8 @@ import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { Descriptor, Index } from '../../schemas/image.ts';
 
-const REF_NAME = 'org.opencontainers.image.ref.name';
+/** The annotation of an index's entry that names it (image-spec, annotations.md). */
+export const REF_NAME = 'org.opencontainers.image.ref.name';
 
 /** What `--image` names: a layout, and an entry of its index. */
 export interface ImageReference {

@@ -3,9 +3,8 @@ import { join } from 'node:path';
 import { codeOf, reason } from '../../runtime/linux/reason.ts';
 import type { Descriptor, Index } from '../../schemas/image.ts';
 import { formatViolations, parseJson, validateIndex } from '../../schemas/validate-image.ts';
+import { REF_NAME } from '../image/reference.ts';
 import { replaceFile, STORE } from './files.ts';
-
-export const REF_NAME = 'org.opencontainers.image.ref.name';
 
 /** What a full disk, or a quota, answers. */
 const FULL = ['ENOSPC', 'EDQUOT'];

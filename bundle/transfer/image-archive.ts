@@ -3,9 +3,10 @@ import { parseDigest } from '../image/digest.ts';
 import { isIndexType, isManifestType } from '../image/media-types.ts';
 import { memoryContent } from '../image/memory.ts';
 import { familiarName, formatName, type ImageName } from '../image/name.ts';
+import { REF_NAME } from '../image/reference.ts';
 import { chooseManifest } from '../image/resolve.ts';
 import type { ImageDestination } from '../image/source.ts';
-import { entryOf, REF_NAME } from './index-entries.ts';
+import { entryOf } from './index-entries.ts';
 import type { OutputFile } from './output-file.ts';
 import { TarFile } from './tar-file.ts';
 

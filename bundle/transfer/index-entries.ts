@@ -1,6 +1,6 @@
 import type { Descriptor, Index } from '../../schemas/image.ts';
 
-export const REF_NAME = 'org.opencontainers.image.ref.name';
+import { REF_NAME } from '../image/reference.ts';
 
 /** A layout's index with one more image; another image that had its tag is listed no more. */
 export function withImage(index: Index, root: Descriptor, tag: string): Index {

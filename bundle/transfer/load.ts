@@ -3,6 +3,7 @@ import { openLayout, openStorage } from '../image/layout.ts';
 import { layoutBlobs } from '../image/layout-source.ts';
 import { isIndexType, isManifestType } from '../image/media-types.ts';
 import { formatName, parseName } from '../image/name.ts';
+import { REF_NAME } from '../image/reference.ts';
 import { readIndex } from '../image/resolve.ts';
 import type { BlobSource, ImageSource } from '../image/source.ts';
 import { localName } from '../store/lookup.ts';
@@ -10,7 +11,6 @@ import type { Store } from '../store/store.ts';
 import { type CopyOptions, type CopyResult, copyImage } from './copy.ts';
 import { type DockerArchive, openDockerArchive } from './docker-archive.ts';
 import { CONTAINERD_NAME } from './image-archive.ts';
-import { REF_NAME } from './index-entries.ts';
 import type { SeekableArchive } from './seekable.ts';
 
 /** An image of an archive. */

@@ -1,0 +1,48 @@
+import { resolve } from 'node:path';
+import type { UnpackPlan } from '../../observer.ts';
+import type { Input } from '../command.ts';
+import { maxSize } from '../max-size.ts';
+import { type Reporter, reporterFor } from '../progress.ts';
+import { stoppable } from '../stop.ts';
+
+/** What the flags say that all commands have which make bundles. */
+function makingOptions(input: Input) {
+  const platform = input.text('platform');
+  return {
+    bundle: input.text('bundle') ?? '',
+    ...(platform === undefined ? {} : { platform }),
+    rootless: input.switch('rootless') ?? process.geteuid?.() !== 0,
+    terminal: input.switch('terminal') ?? false,
+    ...maxSize(input),
+  };
+}
+
+/**
+ * Makes a bundle, shows how that goes, and stops when a signal asks for it.
+ *
+ * @param make makes it; of what fails or is stopped it leaves nothing
+ * @returns the exit status
+ */
+export function showMaking(
+  input: Input,
+  make: (
+    options: ReturnType<typeof makingOptions>,
+    reporter: Reporter,
+    signal: AbortSignal,
+  ) => Promise<UnpackPlan>,
+): Promise<number> {
+  const reporter = reporterFor({
+    json: input.switch('json') ?? false,
+    quiet: input.switch('quiet') ?? false,
+  });
+  const bundle = input.text('bundle') ?? '';
+  return stoppable(async (signal) => {
+    try {
+      const plan = await make(makingOptions(input), reporter, signal);
+      reporter.end(resolve(bundle), plan);
+    } catch (error) {
+      reporter.failed((error as Error).message);
+      throw error;
+    }
+  }, `nothing of ${bundle} was left`);
+}

@@ -1,5 +1,5 @@
 import { parsePacking } from '../layers/write/compress.ts';
-import type { MakeOptions } from '../new-image.ts';
+import type { MakeOptions } from '../new-image/publish.ts';
 import type { Flag, Input } from './command.ts';
 import { writeMessage } from './output.ts';
 

@@ -2,7 +2,7 @@ import { isatty } from 'node:tty';
 import { TIO } from '../../runtime/linux/constants.ts';
 import { STDERR, STDOUT } from '../../runtime/linux/output.ts';
 import { trySyscall } from '../../runtime/linux/syscall.ts';
-import type { UnpackObserver, UnpackPlan } from '../observer.ts';
+import type { UnpackObserver, UnpackPlan } from '../make/observer.ts';
 import { isReady, tell, writeEvent, writeMessage } from './output.ts';
 
 /** Milliseconds: people see no more changes than ten a second. */

@@ -1,10 +1,16 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { reason } from '../../runtime/linux/reason.ts';
-import { deleteBundle } from '../delete.ts';
-import { RECORD } from '../record.ts';
+import { deleteBundle } from '../existing/delete.ts';
+import { RECORD } from '../existing/record.ts';
+import {
+  discard,
+  isTemporary,
+  lockStale,
+  makeTemporary,
+  type Temporary,
+} from '../files/temporary.ts';
 import { STORE } from '../store/files.ts';
-import { discard, isTemporary, lockStale, makeTemporary, type Temporary } from '../temporary.ts';
 
 const PREFIX = 'run-';
 const BUNDLE = 'bundle';

@@ -1,12 +1,12 @@
 import { join } from 'node:path';
-import { createBundle } from '../create.ts';
+import { overlayOf } from '../existing/mount.ts';
+import { readRecord } from '../existing/record.ts';
+import { runtimeCommand } from '../existing/runtime.ts';
 import type { SizeLimit } from '../layers/size-limit.ts';
+import { createBundle } from '../make/create.ts';
+import type { UnpackObserver } from '../make/observer.ts';
+import type { OpenImage } from '../make/open-image.ts';
 import type { OwnMount } from '../mount/namespace.ts';
-import { overlayOf } from '../mount-bundle.ts';
-import type { UnpackObserver } from '../observer.ts';
-import type { OpenImage } from '../open-image.ts';
-import { readRecord } from '../record.ts';
-import { runtimeCommand } from '../sibling.ts';
 import type { Store } from '../store/store.ts';
 import { configureImage, configureRuntime } from './configure.ts';
 import { runForeground } from './foreground.ts';

@@ -1,6 +1,7 @@
 import { existsSync, lstatSync, mkdirSync, renameSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import type { Descriptor } from '../../schemas/image.ts';
+import { discard, makeTemporary } from '../files/temporary.ts';
 import { chainIds } from '../image/chain.ts';
 import { isConfigType, isIndexType, isManifestType } from '../image/media-types.ts';
 import { type Image, readConfig, readIndex, readManifest } from '../image/resolve.ts';
@@ -9,7 +10,6 @@ import { detectPrivileges, type Privileges } from '../layers/privileges.ts';
 import { compareTrees } from '../layers/write/changes.ts';
 import { type DiskFile, displayPath, type TreeFile } from '../layers/write/disk-file.ts';
 import { DiskTree } from '../layers/write/disk-tree.ts';
-import { discard, makeTemporary } from '../temporary.ts';
 import type { Problem } from './check.ts';
 import { blobSize, chainIdOf, layerDirectory, STORE } from './files.ts';
 import { ensureLayers } from './layers.ts';

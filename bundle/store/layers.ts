@@ -1,6 +1,7 @@
 import { closeSync, existsSync, mkdirSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
 import { codeOf, reason } from '../../runtime/linux/reason.ts';
+import { discard, makeTemporary, removeStale, type Temporary } from '../files/temporary.ts';
 import { chainIds } from '../image/chain.ts';
 import { layerSources } from '../image/layers.ts';
 import type { Image } from '../image/resolve.ts';
@@ -14,7 +15,6 @@ import { type LayerSource, readLayer } from '../layers/read-layer.ts';
 import { Rootfs } from '../layers/rootfs.ts';
 import type { SizeLimit } from '../layers/size-limit.ts';
 import { Tree } from '../layers/tree.ts';
-import { discard, makeTemporary, removeStale, type Temporary } from '../temporary.ts';
 import { layerDirectory, STORE } from './files.ts';
 import type { Store } from './store.ts';
 import { Turns } from './turns.ts';

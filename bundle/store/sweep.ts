@@ -1,7 +1,7 @@
 import { lstatSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
+import { discard, makeTemporary } from '../files/temporary.ts';
 import { parseDigest } from '../image/digest.ts';
-import { discard, makeTemporary } from '../temporary.ts';
 import { blobFile, chainIdOf, STORE } from './files.ts';
 import type { Reach } from './reach.ts';
 

@@ -1,6 +1,6 @@
 import { closeSync, existsSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { discard, lockStale } from '../temporary.ts';
+import { discard, lockStale } from '../files/temporary.ts';
 import { STORE } from './files.ts';
 import { dropDeadLeases } from './leases.ts';
 import { withLock } from './lock.ts';

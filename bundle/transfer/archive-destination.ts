@@ -1,7 +1,7 @@
+import { openOutput } from '../files/output-file.ts';
 import type { ImageName } from '../image/name.ts';
 import type { ImageDestination } from '../image/source.ts';
 import { ImageArchive } from './image-archive.ts';
-import { openOutput } from './output-file.ts';
 
 /**
  * Writes an image into a new OCI image layout in a tar archive, which replaces what was there.

@@ -1,4 +1,5 @@
 import type { Descriptor, Index, Manifest } from '../../schemas/image.ts';
+import type { OutputFile } from '../files/output-file.ts';
 import { parseDigest } from '../image/digest.ts';
 import { isIndexType, isManifestType } from '../image/media-types.ts';
 import { memoryContent } from '../image/memory.ts';
@@ -7,7 +8,6 @@ import { REF_NAME } from '../image/reference.ts';
 import { chooseManifest } from '../image/resolve.ts';
 import type { ImageDestination } from '../image/source.ts';
 import { entryOf } from './index-entries.ts';
-import type { OutputFile } from './output-file.ts';
 import { TarFile } from './tar-file.ts';
 
 /** The annotation by which Docker and containerd know an image's name. */

@@ -17,11 +17,17 @@ import { codeOf, reason } from '../../runtime/linux/reason.ts';
 import { trySyscall } from '../../runtime/linux/syscall.ts';
 import type { Descriptor, Index } from '../../schemas/image.ts';
 import { formatViolations, parseJson, validateIndex } from '../../schemas/validate-image.ts';
+import {
+  discard,
+  isTemporary,
+  makeTemporary,
+  removeStale,
+  type Temporary,
+} from '../files/temporary.ts';
 import { parseDigest } from '../image/digest.ts';
 import type { ImageDestination } from '../image/source.ts';
 import { replaceFile, syncDirectory } from '../store/files.ts';
 import { append } from '../store/partial.ts';
-import { discard, isTemporary, makeTemporary, removeStale, type Temporary } from '../temporary.ts';
 import { withImage } from './index-entries.ts';
 
 const PREFIX = '.scow-';

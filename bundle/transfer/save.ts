@@ -1,8 +1,8 @@
+import type { OutputFile } from '../files/output-file.ts';
 import type { ImageName } from '../image/name.ts';
 import type { ImageSource } from '../image/source.ts';
 import { type CopyOptions, type CopyResult, copyImage } from './copy.ts';
 import { type ArchiveFormat, ImageArchive } from './image-archive.ts';
-import type { OutputFile } from './output-file.ts';
 
 /** An image to be saved. */
 export interface SavedImage {

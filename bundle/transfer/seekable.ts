@@ -1,9 +1,9 @@
 import { closeSync, statSync } from 'node:fs';
+import { type InputFile, openInput } from '../files/input-file.ts';
 import { LayerBlob } from '../layers/blob.ts';
 import { type Compression, decompressor } from '../layers/compression.ts';
 import type { SizeLimit } from '../layers/size-limit.ts';
 import { openNameless, temporaryDirectory, writeNameless } from '../layers/write/nameless-file.ts';
-import { type InputFile, openInput } from './input-file.ts';
 
 /** An archive that can be read in any order. */
 export interface SeekableArchive {

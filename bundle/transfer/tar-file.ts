@@ -1,5 +1,5 @@
+import type { OutputFile } from '../files/output-file.ts';
 import { encodeEntry, paddingOf } from '../layers/write/header.ts';
-import type { OutputFile } from './output-file.ts';
 
 /** Two blocks of zeros end an archive: POSIX, pax. */
 const END = Buffer.alloc(1024);

@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { unpack } from '../../bundle/unpack.ts';
+import { unpack } from '../../bundle/make/unpack.ts';
 
 /** Images that nobody made in good faith: how they are made, and what becomes of them. */
 

@@ -1,7 +1,7 @@
 import { print } from '../../../runtime/linux/output.ts';
-import { commitBundle } from '../../commit.ts';
-import { whilePaused } from '../../pause.ts';
-import { openNewImage } from '../../transfer/new-image.ts';
+import { whilePaused } from '../../existing/pause.ts';
+import { commitBundle } from '../../new-image/commit.ts';
+import { openNewImage } from '../../new-image/destination.ts';
 import type { Input } from '../command.ts';
 import { makeOptions } from '../make-options.ts';
 import { stoppable } from '../stop.ts';

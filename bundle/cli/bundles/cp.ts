@@ -1,5 +1,5 @@
-import { copyFiles } from '../../copy-files.ts';
-import { parsePlace } from '../../files/place.ts';
+import { copyFiles } from '../../cp/copy.ts';
+import { parsePlace } from '../../cp/place.ts';
 import type { Input } from '../command.ts';
 import { writeMessage } from '../output.ts';
 import { stoppable } from '../stop.ts';

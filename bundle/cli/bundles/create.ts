@@ -1,5 +1,5 @@
-import { createBundle } from '../../create.ts';
-import { openImage } from '../../open-image.ts';
+import { createBundle } from '../../make/create.ts';
+import { openImage } from '../../make/open-image.ts';
 import { openStore } from '../../store/store.ts';
 import type { Input } from '../command.ts';
 import { showMaking } from './making.ts';

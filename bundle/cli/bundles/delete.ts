@@ -1,5 +1,5 @@
 import { print } from '../../../runtime/linux/output.ts';
-import { deleteBundle } from '../../delete.ts';
+import { deleteBundle } from '../../existing/delete.ts';
 import type { Input } from '../command.ts';
 import { plain, writeMessage } from '../output.ts';
 

@@ -1,5 +1,5 @@
 import { print } from '../../../runtime/linux/output.ts';
-import { diffBundle } from '../../diff.ts';
+import { diffBundle } from '../../existing/diff.ts';
 import type { Input } from '../command.ts';
 import { jsonText, wantsJson } from '../format.ts';
 import { stoppable } from '../stop.ts';

@@ -1,7 +1,7 @@
-import { exportBundle, isBundle } from '../../export.ts';
-import { exportImage } from '../../export-image.ts';
+import { exportBundle, isBundle } from '../../export/bundle.ts';
+import { exportImage } from '../../export/image.ts';
+import { openOutput } from '../../files/output-file.ts';
 import { openStore } from '../../store/store.ts';
-import { openOutput } from '../../transfer/output-file.ts';
 import type { Input } from '../command.ts';
 import { writeMessage } from '../output.ts';
 import { stoppable } from '../stop.ts';

@@ -1,5 +1,5 @@
 import { resolve } from 'node:path';
-import type { UnpackPlan } from '../../observer.ts';
+import type { UnpackPlan } from '../../make/observer.ts';
 import type { Input } from '../command.ts';
 import { maxSize } from '../max-size.ts';
 import { type Reporter, reporterFor } from '../progress.ts';

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { print } from '../../../runtime/linux/output.ts';
-import { mountBundle } from '../../mount-bundle.ts';
-import { bundlePath, readRecord } from '../../record.ts';
+import { mountBundle } from '../../existing/mount.ts';
+import { bundlePath, readRecord } from '../../existing/record.ts';
 import type { Input } from '../command.ts';
 
 /** Mounts the root filesystem of a bundle, and prints where it is. @returns the exit status */

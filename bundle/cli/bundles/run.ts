@@ -1,5 +1,5 @@
 import { constants } from 'node:os';
-import { openImage } from '../../open-image.ts';
+import { openImage } from '../../make/open-image.ts';
 import { runImage } from '../../run/run.ts';
 import { checkName, parseNetwork, parseVariable, parseVolume } from '../../run/settings.ts';
 import { openStore } from '../../store/store.ts';
@@ -81,7 +81,7 @@ async function fetchImage(
   quiet: boolean,
   signal: AbortSignal,
 ): Promise<string> {
-  const { pull } = await import('../../pull.ts');
+  const { pull } = await import('../../transfer/pull.ts');
   const reporter = copyReporter({ json: false, quiet });
   try {
     const result = await pull(text, {

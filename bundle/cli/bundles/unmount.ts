@@ -1,6 +1,6 @@
-import { refuseInUse } from '../../in-use.ts';
-import { unmountBundle } from '../../mount-bundle.ts';
-import { bundlePath, readRecord } from '../../record.ts';
+import { refuseInUse } from '../../existing/in-use.ts';
+import { unmountBundle } from '../../existing/mount.ts';
+import { bundlePath, readRecord } from '../../existing/record.ts';
 import type { Input } from '../command.ts';
 
 /** Takes the mounts of bundles' root filesystems away. @returns the exit status */

@@ -1,4 +1,4 @@
-import { unpack } from '../../unpack.ts';
+import { unpack } from '../../make/unpack.ts';
 import type { Input } from '../command.ts';
 import { showMaking } from './making.ts';
 

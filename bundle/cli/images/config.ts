@@ -1,7 +1,7 @@
 import { print } from '../../../runtime/linux/output.ts';
 import type { Platform } from '../../../schemas/image.ts';
-import { type EditOptions, editImage } from '../../edit-image.ts';
 import { parsePlatform } from '../../image/platform.ts';
+import { type EditOptions, editImage } from '../../new-image/edit.ts';
 import { openStore, type Store } from '../../store/store.ts';
 import { columns } from '../columns.ts';
 import type { Input } from '../command.ts';
@@ -33,7 +33,7 @@ export async function run(input: Input): Promise<number> {
 }
 
 async function tellOrigins(bundle: string, json: boolean): Promise<number> {
-  const { configOrigins } = await import('../../config-origin.ts');
+  const { configOrigins } = await import('../../existing/config-origin.ts');
   const origins = await configOrigins(bundle);
   const rows = origins.map(({ pointer, value, source }) => [
     pointer,

@@ -1,8 +1,8 @@
 import { print } from '../../../runtime/linux/output.ts';
+import { openInput } from '../../files/input-file.ts';
 import { parsePlatform } from '../../image/platform.ts';
-import { importArchive } from '../../import.ts';
-import { openInput } from '../../transfer/input-file.ts';
-import { openNewImage } from '../../transfer/new-image.ts';
+import { openNewImage } from '../../new-image/destination.ts';
+import { importArchive } from '../../new-image/import.ts';
 import type { Input } from '../command.ts';
 import { makeOptions } from '../make-options.ts';
 import { maxSize } from '../max-size.ts';

@@ -1,4 +1,4 @@
-import { pull } from '../../pull.ts';
+import { pull } from '../../transfer/pull.ts';
 import type { Input } from '../command.ts';
 import { locationOptions, platformsOf } from './options.ts';
 import { reportCopy } from './report.ts';

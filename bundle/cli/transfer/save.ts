@@ -1,7 +1,7 @@
+import { openOutput } from '../../files/output-file.ts';
 import { formatName, parseName } from '../../image/name.ts';
 import { openStore } from '../../store/store.ts';
 import type { ArchiveFormat } from '../../transfer/image-archive.ts';
-import { openOutput } from '../../transfer/output-file.ts';
 import { type SavedImage, saveImages } from '../../transfer/save.ts';
 import type { Input } from '../command.ts';
 import { stoppable } from '../stop.ts';

@@ -1,6 +1,6 @@
 import { lstatSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { isBundle } from '../export/bundle.ts';
+import { isBundle } from '../existing/record.ts';
 
 /** One end of a copy: a path of this machine, a path in a bundle, or a tar archive that is streamed. */
 export type Place =

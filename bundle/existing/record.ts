@@ -113,6 +113,11 @@ function changeTime(fd: number): Time {
   return { seconds: Number(ctimeNs / SECOND), nanoseconds: Number(ctimeNs % SECOND) };
 }
 
+/** Whether a path is a bundle's directory, whoever made it. */
+export function isBundle(path: string): boolean {
+  return existsSync(join(path, 'config.json'));
+}
+
 /** Whether a bundle says of which image it was made. */
 export function hasRecord(bundle: string): boolean {
   return existsSync(join(bundle, RECORD));

@@ -1,5 +1,4 @@
-import { existsSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import { openBundleFiles, readBundleConfig } from '../existing/files.ts';
 import { hasRecord, readRecord } from '../existing/record.ts';
 import type { OutputFile } from '../files/output-file.ts';
@@ -12,11 +11,6 @@ export interface ExportOptions {
   /** Stops the work, which then fails with the signal's reason. */
   readonly signal: AbortSignal;
   onWarning(line: string): void;
-}
-
-/** Whether a path is a bundle's directory, whoever made it. */
-export function isBundle(path: string): boolean {
-  return existsSync(join(path, 'config.json'));
 }
 
 /**

@@ -4,7 +4,7 @@ import { basename, dirname, join } from 'node:path';
 import { isatty } from 'node:tty';
 import { STDOUT, write } from '../../runtime/linux/output.ts';
 import { reason } from '../../runtime/linux/reason.ts';
-import { syncDirectory } from '../store/files.ts';
+import { syncDirectory } from './replace-file.ts';
 
 /** A file or a pipe that is being written. */
 export interface OutputFile {

@@ -1,13 +1,4 @@
-import {
-  closeSync,
-  constants,
-  fsyncSync,
-  openSync,
-  renameSync,
-  rmSync,
-  statSync,
-  writeSync,
-} from 'node:fs';
+import { statSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseDigest } from '../image/digest.ts';
@@ -46,50 +37,6 @@ export function storePath(chosen: string | undefined): string {
   const data = process.env.XDG_DATA_HOME;
   // A relative path there is to be ignored, the specification says.
   return join(data?.startsWith('/') ? data : join(homedir(), '.local/share'), 'scow');
-}
-
-/**
- * Replaces a file, in one step that also a loss of power leaves done or not done.
- *
- * @param temporary a name in the same file system, which nobody else uses now
- * @throws Error of node:fs; the file is as it was then
- */
-export function replaceFile(path: string, temporary: string, text: string): void {
-  try {
-    const fd = openSync(temporary, 'w', 0o644);
-    try {
-      writeWhole(fd, text);
-      fsyncSync(fd);
-    } finally {
-      closeSync(fd);
-    }
-    renameSync(temporary, path);
-  } catch (error) {
-    rmSync(temporary, { force: true });
-    throw error;
-  }
-  syncDirectory(join(path, '..'));
-}
-
-/** Writes all of a text: a disk that becomes full takes a part of it first. */
-export function writeWhole(fd: number, text: string): void {
-  writeWholeBytes(fd, Buffer.from(text));
-}
-
-/** Writes all of it, as `writeWhole` does. */
-export function writeWholeBytes(fd: number, bytes: Uint8Array): void {
-  for (let written = 0; written < bytes.length; )
-    written += writeSync(fd, bytes, written, bytes.length - written);
-}
-
-/** Makes sure that the names in a directory survive a loss of power: fsync(2). */
-export function syncDirectory(path: string): void {
-  const fd = openSync(path, constants.O_RDONLY | constants.O_DIRECTORY);
-  try {
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
-  }
 }
 
 /** Where a blob is kept. @throws Error for what is no digest */

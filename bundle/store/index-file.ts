@@ -3,8 +3,9 @@ import { join } from 'node:path';
 import { codeOf, reason } from '../../runtime/linux/reason.ts';
 import type { Descriptor, Index } from '../../schemas/image.ts';
 import { formatViolations, parseJson, validateIndex } from '../../schemas/validate-image.ts';
+import { replaceFile } from '../files/replace-file.ts';
 import { REF_NAME } from '../image/reference.ts';
-import { replaceFile, STORE } from './files.ts';
+import { STORE } from './files.ts';
 
 /** What a full disk, or a quota, answers. */
 const FULL = ['ENOSPC', 'EDQUOT'];

@@ -1,7 +1,8 @@
 import { closeSync, existsSync, mkdirSync, openSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { reason } from '../../runtime/linux/reason.ts';
-import { replaceFile, STORE, syncDirectory } from './files.ts';
+import { replaceFile, syncDirectory } from '../files/replace-file.ts';
+import { STORE } from './files.ts';
 import { withLock } from './lock.ts';
 
 const DIRECTORIES = [`${STORE.blobs}/sha256`, STORE.layers, STORE.leases, STORE.temporary];

@@ -11,9 +11,11 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { LOCK } from '../../runtime/linux/constants.ts';
+import { write } from '../../runtime/linux/output.ts';
 import { codeOf } from '../../runtime/linux/reason.ts';
 import { syscall, trySyscall } from '../../runtime/linux/syscall.ts';
-import { RECORD, STORE, syncDirectory, writeWhole } from './files.ts';
+import { syncDirectory } from '../files/replace-file.ts';
+import { RECORD, STORE } from './files.ts';
 import { withLock } from './lock.ts';
 
 /** What somebody uses: as long as it lasts, `prune` and `remove` leave it in the store. */
@@ -148,7 +150,7 @@ function readLease(file: string): FoundLease | undefined {
 }
 
 function appendLines(fd: number, lines: readonly string[]): void {
-  writeWhole(fd, lines.map((line) => `${line}\n`).join(''));
+  write(fd, lines.map((line) => `${line}\n`).join(''));
 }
 
 function bundleLeaseFile(store: string, bundle: string): string {

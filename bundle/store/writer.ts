@@ -1,9 +1,10 @@
 import { closeSync, fstatSync, mkdirSync, renameSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { Descriptor } from '../../schemas/image.ts';
+import { syncDirectory } from '../files/replace-file.ts';
 import type { Content, ImageDestination } from '../image/source.ts';
 import { readExtent } from '../image/storage.ts';
-import { blobFile, blobSize, STORE, syncDirectory } from './files.ts';
+import { blobFile, blobSize, STORE } from './files.ts';
 import type { Lease } from './leases.ts';
 import { append, openPartial, type Partial, removePartial } from './partial.ts';
 

@@ -17,6 +17,7 @@ import { codeOf, reason } from '../../runtime/linux/reason.ts';
 import { trySyscall } from '../../runtime/linux/syscall.ts';
 import type { Descriptor, Index } from '../../schemas/image.ts';
 import { formatViolations, parseJson, validateIndex } from '../../schemas/validate-image.ts';
+import { replaceFile, syncDirectory } from '../files/replace-file.ts';
 import {
   discard,
   isTemporary,
@@ -26,7 +27,6 @@ import {
 } from '../files/temporary.ts';
 import { parseDigest } from '../image/digest.ts';
 import type { ImageDestination } from '../image/source.ts';
-import { replaceFile, syncDirectory } from '../store/files.ts';
 import { append } from '../store/partial.ts';
 import { withImage } from './index-entries.ts';
 

@@ -1,4 +1,5 @@
-import { exportBundle, isBundle } from '../../export/bundle.ts';
+import { isBundle } from '../../existing/record.ts';
+import { exportBundle } from '../../export/bundle.ts';
 import { exportImage } from '../../export/image.ts';
 import { openOutput } from '../../files/output-file.ts';
 import { openStore } from '../../store/store.ts';

@@ -1,5 +1,6 @@
-import { closeSync, constants, mkdirSync, openSync, readSync, writeSync } from 'node:fs';
+import { closeSync, constants, mkdirSync, openSync, readSync } from 'node:fs';
 import { join } from 'node:path';
+import { write } from '../../../runtime/linux/output.ts';
 import { reason } from '../../../runtime/linux/reason.ts';
 import { attributesOf, type LayerApplier, undescribed } from '../applier.ts';
 import { latin1 } from '../names.ts';
@@ -129,8 +130,7 @@ export class LayerSpool implements TarVisitor {
     const bytes = Buffer.from(this.#lines.join(''), 'latin1');
     this.#lines = [];
     this.#length = 0;
-    for (let written = 0; written < bytes.length; )
-      written += writeSync(this.#journal, bytes, written);
+    write(this.#journal, bytes);
   }
 
   *#readLines(): Generator<Line> {

@@ -1,4 +1,4 @@
-import type { CapabilityName, Mount, RuntimeConfig } from './runtime-config.ts';
+import type { CapabilityName, IdMapping, Mount, RuntimeConfig } from './runtime-config.ts';
 
 /**
  * The version of the runtime specification that generated configurations claim. They use nothing
@@ -118,21 +118,36 @@ export function defaultConfig(): RuntimeConfig {
  * @param gid the user's effective group ID, likewise
  */
 export function rootlessConfig(base: RuntimeConfig, uid: number, gid: number): RuntimeConfig {
+  const own = (hostID: number): IdMapping[] => [{ containerID: 0, hostID, size: 1 }];
+  return withUserNamespace(base, own(uid), own(gid));
+}
+
+/** The same for a user who may map more IDs than their own, such as those of subuid(5). */
+export function withUserNamespace(
+  base: RuntimeConfig,
+  uidMappings: readonly IdMapping[],
+  gidMappings: readonly IdMapping[],
+): RuntimeConfig {
   const { resources: _, ...linux } = base.linux ?? {};
   const kept = (linux.namespaces ?? []).filter(({ type }) => type !== 'network' && type !== 'user');
   return {
     ...base,
-    mounts: (base.mounts ?? []).map(rootlessMount),
+    mounts: (base.mounts ?? []).map((mount) =>
+      rootlessMount(mount, { uid: uidMappings, gid: gidMappings }),
+    ),
     linux: {
       ...linux,
       namespaces: [...kept, { type: 'user' }],
-      uidMappings: [{ containerID: 0, hostID: uid, size: 1 }],
-      gidMappings: [{ containerID: 0, hostID: gid, size: 1 }],
+      uidMappings,
+      gidMappings,
     },
   };
 }
 
-function rootlessMount(mount: Mount): Mount {
+function rootlessMount(
+  mount: Mount,
+  maps: Readonly<Record<'uid' | 'gid', readonly IdMapping[]>>,
+): Mount {
   // A new sysfs wants a network namespace of one's own; the host's may be bound.
   if (mount.destination === '/sys')
     return {
@@ -142,6 +157,15 @@ function rootlessMount(mount: Mount): Mount {
       options: ['rbind', 'nosuid', 'noexec', 'nodev', 'ro'],
     };
   if (mount.options === undefined) return mount;
-  // Only one user and one group are mapped: no other can own a file.
-  return { ...mount, options: mount.options.filter((option) => !/^[ug]id=/.test(option)) };
+  // Who is not mapped can own no file.
+  const canOwn = (option: string) => {
+    const [, kind, id] = /^([ug]id)=(\d+)$/.exec(option) ?? [];
+    return kind === undefined || isMapped(Number(id), maps[kind as 'uid' | 'gid']);
+  };
+  return { ...mount, options: mount.options.filter(canOwn) };
+}
+
+/** Whether an ID of a container is one of the host's, too. */
+export function isMapped(id: number, maps: readonly IdMapping[]): boolean {
+  return maps.some(({ containerID, size }) => id >= containerID && id < containerID + size);
 }

@@ -44,6 +44,11 @@ export interface Command {
   readonly positionals: readonly Positional[];
   readonly flags: readonly Flag[];
   readonly examples: readonly string[];
+  /**
+   * Whether it works on files of containers: they may belong to users whom an ordinary user has only
+   * in a user namespace. `run` needs that namespace in any case.
+   */
+  readonly userNamespace?: 'run' | 'files';
   /** Loads the command's file: no command pays for what another needs. */
   readonly load: () => Promise<CommandModule>;
 }

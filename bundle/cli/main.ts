@@ -28,6 +28,12 @@ async function execute(args: readonly string[]): Promise<number> {
     print(request.print);
     return 0;
   }
+  const { userNamespace } = request.command;
+  if (userNamespace !== undefined && process.geteuid?.() !== 0) {
+    const { enterUserNamespace } = await import('../run/user-namespace.ts');
+    const status = await enterUserNamespace(args, userNamespace === 'run');
+    if (status !== undefined) return status;
+  }
   const { run } = await request.command.load();
   return run(request.input);
 }

@@ -73,7 +73,13 @@ export function directoryInRoot(rootfs: number, path: string): Permissions | und
   if (fd === undefined) return undefined;
   try {
     const { mode, uid, gid } = fstatSync(fd);
-    return { mode: mode & 0o7777, uid, gid };
+    // An ordinary user's own files are root's in the container.
+    const inside = (id: number, own: number | undefined) => (id === own ? 0 : id);
+    return {
+      mode: mode & 0o7777,
+      uid: inside(uid, process.geteuid?.()),
+      gid: inside(gid, process.getegid?.()),
+    };
   } finally {
     closeSync(fd);
   }

@@ -1,28 +1,25 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { reason } from '../../runtime/linux/reason.ts';
-import { defaultConfig, rootlessConfig } from '../../schemas/default-config.ts';
+import { defaultConfig, isMapped, withUserNamespace } from '../../schemas/default-config.ts';
 import type { ImageConfig } from '../../schemas/image.ts';
-import type { RuntimeConfig } from '../../schemas/runtime-config.ts';
+import type { RuntimeConfig, User } from '../../schemas/runtime-config.ts';
 import { formatViolations, validateRuntimeConfig } from '../../schemas/validate.ts';
+import { idsFor, type MappedIds } from '../rootless/mapped-ids.ts';
 import { convertConfig, type RootfsFacts } from './convert.ts';
 import type { RootReader } from './rootfs-file.ts';
-import { resolveUser } from './user.ts';
-
-/** A user and a group by their numbers. */
-export interface Ids {
-  readonly uid: number;
-  readonly gid: number;
-}
-
-const OURSELVES: Ids = { uid: process.geteuid?.() ?? 0, gid: process.getegid?.() ?? 0 };
+import { IMAGE_USER, resolveUser } from './user.ts';
 
 /** How a bundle's config.json is made of an image's configuration. */
 export interface ConfigOptions {
   /** For an ordinary user, who is root in the container. */
   readonly rootless: boolean;
-  /** Who the ordinary user is where the runtime is called; by default as we are. */
-  readonly caller?: Ids;
+  /** Whom an ordinary user can have in the container; by default what the machine allows. */
+  readonly ids?: MappedIds;
+  /** Whether it is run at once: what a runtime would refuse is an error then, not a warning. */
+  readonly atOnce?: boolean;
+  /** What chose the user, as errors call it, where that was not the image. */
+  readonly userBy?: string | undefined;
   /** Whether the program shall get a terminal of its own. */
   readonly terminal: boolean;
   /** Whether the root filesystem shall be read-only; programs expect to write to it. */
@@ -62,47 +59,63 @@ export function writeRuntimeConfig(
 export function runtimeConfig(
   rootfs: RootReader,
   config: ImageConfig,
-  { rootless, terminal, readOnly = false, caller = OURSELVES, edit }: ConfigOptions,
+  options: ConfigOptions,
   warn: (line: string) => void,
 ): RuntimeConfig {
-  const facts = rootfsFacts(rootfs, config, rootless);
-  const { uid, gid } = facts.user;
+  const { terminal, readOnly = false, edit } = options;
+  const facts = rootfsFacts(rootfs, config, options.userBy);
   const converted = {
     ...convertConfig(defaultConfig(), config, facts, terminal),
     root: { path: 'rootfs', readonly: readOnly },
   };
-  const whole = rootless ? rootlessFor(converted, caller) : converted;
+  const whole = options.rootless
+    ? rootlessFor(converted, facts.user, config, options, warn)
+    : converted;
   const result = edit?.(whole) ?? whole;
-  if (rootless && (uid !== 0 || gid !== 0))
-    warn(
-      `the image's user is ${uid}:${gid}, and only root is mapped in a rootless bundle: runtimes will refuse it until process.user in config.json is changed`,
-    );
   const violations = validateRuntimeConfig(result);
   if (violations.length > 0)
     throw new Error(formatViolations("config.json, made of the image's configuration", violations));
   return result;
 }
 
-function rootfsFacts(rootfs: RootReader, { config }: ImageConfig, rootless: boolean): RootfsFacts {
-  const user = resolveUser(config?.User, {
+function rootfsFacts(rootfs: RootReader, { config }: ImageConfig, userBy?: string): RootfsFacts {
+  const database = {
     passwd: () => rootfs.readFile('/etc/passwd'),
     group: () => rootfs.readFile('/etc/group'),
-  });
+  };
   return {
-    user,
-    directory(path) {
-      const found = rootfs.directory(path);
-      // All files are the caller's then, who becomes root.
-      return found !== undefined && rootless ? { ...found, uid: 0, gid: 0 } : found;
-    },
+    user: resolveUser(config?.User, database, userBy),
+    directory: (path) => rootfs.directory(path),
   };
 }
 
-/** The caller becomes root; other groups can't be had in a user namespace of one's own. */
-function rootlessFor(config: RuntimeConfig, caller: Ids): RuntimeConfig {
-  const rootless = rootlessConfig(config, caller.uid, caller.gid);
-  const { uid, gid } = config.process?.user ?? { uid: 0, gid: 0 };
+/** The caller becomes root. Supplementary groups that are not mapped can't be had. */
+function rootlessFor(
+  config: RuntimeConfig,
+  user: User,
+  image: ImageConfig,
+  { ids = idsFor(user), atOnce = false, userBy = IMAGE_USER }: ConfigOptions,
+  warn: (line: string) => void,
+): RuntimeConfig {
+  const { uid, gid, additionalGids = [] } = user;
+  if (!isMapped(uid, ids.uids) || !isMapped(gid, ids.gids)) {
+    const only = ids.onlyRoot ?? `the IDs here end at ${lastOf(ids)}`;
+    const who = `${userBy} ${JSON.stringify(image.config?.User ?? '')} (${uid}:${gid})`;
+    const line = `${who} cannot be had in an ordinary user's container: ${only}`;
+    if (atOnce) throw new Error(line);
+    warn(`${line}; runtimes will refuse it until process.user in config.json is changed`);
+  }
+  const groups = additionalGids.filter((group) => isMapped(group, ids.gids));
+  const rootless = withUserNamespace(config, ids.uids, ids.gids);
+  const own = { uid, gid, ...(groups.length === 0 ? {} : { additionalGids: groups }) };
   return config.process === undefined
     ? rootless
-    : { ...rootless, process: { ...config.process, user: { uid, gid } } };
+    : { ...rootless, process: { ...config.process, user: own } };
+}
+
+function lastOf({ uids, gids }: MappedIds): number {
+  const [uid = 0, gid = 0] = [uids, gids].map((maps) =>
+    Math.max(...maps.map(({ containerID, size }) => containerID + size - 1)),
+  );
+  return Math.min(uid, gid);
 }

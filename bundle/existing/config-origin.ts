@@ -20,11 +20,14 @@ export async function configOrigins(bundle: string): Promise<Origin[]> {
     throw new Error(`${bundle} is not mounted: scow-bundle mount ${bundle}`);
   const { image, source } = await openBundleImage(bundle, record);
   try {
-    const options = { rootless: record.privileges === 'rootless', terminal: false };
+    const actual = readBundleConfig(bundle);
+    const { namespaces = [], uidMappings: uids = [], gidMappings: gids = [] } = actual.linux ?? {};
+    const rootless = namespaces.some(({ type }) => type === 'user');
+    const options = { rootless, ids: { uids, gids }, terminal: false };
     const config = withRoot(rootfs, (root) =>
       runtimeConfig(root, image.config, options, () => undefined),
     );
-    return originsOf(readBundleConfig(bundle), {
+    return originsOf(actual, {
       config,
       base: defaultConfig(),
       image: image.config,

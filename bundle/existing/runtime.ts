@@ -10,15 +10,15 @@ export interface Container {
 }
 
 /**
- * The words that call the runtime of the same build, which lies beside scow-bundle.
+ * The words that call a program of the same build.
  *
  * @throws Error in one line when it is not there
  */
-export function runtimeCommand(): [command: string, ...args: string[]] {
+export function programCommand(name: 'scow' | 'scow-bundle'): [command: string, ...args: string[]] {
   const compiled = process.versions.bun !== undefined;
   const ours = compiled ? process.execPath : realpathSync(process.argv[1] as string);
-  const file = join(dirname(ours), compiled ? 'scow' : 'scow.js');
-  if (!existsSync(file)) throw new Error(`the runtime is missing: there is no ${file}`);
+  const file = join(dirname(ours), compiled ? name : `${name}.js`);
+  if (!existsSync(file)) throw new Error(`a program is missing: there is no ${file}`);
   return compiled ? [file] : [process.execPath, file];
 }
 
@@ -38,7 +38,7 @@ export function callRuntime(
   root: string | undefined,
   args: readonly string[],
 ): { status: number | null; stdout: string; stderr: string } {
-  const [command, ...first] = runtimeCommand();
+  const [command, ...first] = programCommand('scow');
   const global = root === undefined ? [] : ['--root', root];
   const { status, stdout, stderr, error } = spawnSync(command, [...first, ...global, ...args], {
     encoding: 'utf8',

@@ -71,7 +71,19 @@ export function discard({ parent, name, lock }: Temporary): void {
 export function removeStale(parent: string, prefix: string): void {
   for (const name of namesIn(parent).filter((other) => isTemporary(other, prefix))) {
     const lock = lockStale(join(parent, name));
-    if (lock !== undefined) discard({ parent, name, lock });
+    if (lock !== undefined) discardIfAllowed({ parent, name, lock });
+  }
+}
+
+/**
+ * Removes what somebody left who was killed. An ordinary user's may hold files of their subordinate
+ * users, which only commands can remove that enter their user namespace: others leave it to those.
+ */
+export function discardIfAllowed(temporary: Temporary): void {
+  try {
+    discard(temporary);
+  } catch (error) {
+    if (!['EACCES', 'EPERM'].includes(codeOf(error) ?? '')) throw error;
   }
 }
 

@@ -15,6 +15,7 @@ const CAP_CHOWN = 0n;
 const CAP_MKNOD = 27n;
 
 const ALL_IDS = /^\s*0\s+0\s+4294967295\s*$/;
+const ONE_ID = /^\s*\d+\s+\d+\s+1\s*$/;
 
 /** Finds out what this process may do, by its capabilities and its user namespace. */
 export function detectPrivileges(): Privileges {
@@ -22,8 +23,11 @@ export function detectPrivileges(): Privileges {
   const effective = BigInt(`0x${/^CapEff:\s*([0-9a-f]+)$/m.exec(status)?.[1] ?? '0'}`);
   const has = (capability: bigint) => ((effective >> capability) & 1n) === 1n;
   if (!has(CAP_CHOWN)) return 'rootless';
+  const map = readFileSync('/proc/self/uid_map', 'latin1');
+  // Where there is nobody else nothing can be given to others.
+  if (ONE_ID.test(map)) return 'rootless';
   // A capability to make devices is worth nothing in a user namespace other than the first.
-  const first = ALL_IDS.test(readFileSync('/proc/self/uid_map', 'latin1'));
+  const first = ALL_IDS.test(map);
   return first && has(CAP_MKNOD) ? 'full' : 'namespace';
 }
 

@@ -1,5 +1,5 @@
 import { Aside, type Submitted } from '../../runtime/linux/aside.ts';
-import { explainErrno } from '../../runtime/linux/errno.ts';
+import { errnoCode, explainErrno } from '../../runtime/linux/errno.ts';
 import { port } from '../../runtime/linux/port.ts';
 import {
   type Argument,
@@ -68,6 +68,14 @@ const ATTEMPTS: Partial<Record<SyscallName, string>> = {
   lsetxattr: 'set an extended attribute',
   utimensat: 'set its modification time',
 };
+
+const UNMAPPED =
+  'this user namespace has no such user or group: map more (/etc/subuid, /etc/subgid), or give --rootless';
+
+const EINVAL = errnoCode('EINVAL');
+
+/** What an invalid argument means. */
+const INVALID: Partial<Record<SyscallName, string>> = { fchown: UNMAPPED, fchownat: UNMAPPED };
 
 /** Calls that were handed on, with what is needed to tell what became of them. */
 interface UnderWay {
@@ -285,5 +293,7 @@ export class Script {
 }
 
 function failure(origin: Origin, name: SyscallName, errno: number): EntryError {
-  return new EntryError(origin, `cannot ${ATTEMPTS[name] ?? name}: ${explainErrno(errno)}`);
+  const hint = errno === EINVAL ? INVALID[name] : undefined;
+  const why = `${explainErrno(errno)}${hint === undefined ? '' : `: ${hint}`}`;
+  return new EntryError(origin, `cannot ${ATTEMPTS[name] ?? name}: ${why}`);
 }

@@ -2,7 +2,6 @@ import { chmodSync, existsSync, mkdirSync, rmSync, statfsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { MAGIC } from '../../runtime/linux/constants.ts';
 import { codeOf, reason } from '../../runtime/linux/reason.ts';
-import { syscall } from '../../runtime/linux/syscall.ts';
 import type { ImageConfig } from '../../schemas/image.ts';
 import { type RootReader, withRoot } from '../config/rootfs-file.ts';
 import { type ConfigOptions, writeRuntimeConfig } from '../config/runtime-config.ts';
@@ -22,12 +21,11 @@ import { parsePlatform } from '../image/platform.ts';
 import { type Image, resolveImage } from '../image/resolve.ts';
 import type { ImageSource } from '../image/source.ts';
 import { attributesOf } from '../layers/applier.ts';
-import { detectPrivileges, type Privileges } from '../layers/privileges.ts';
+import type { Privileges } from '../layers/privileges.ts';
 import { Rootfs } from '../layers/rootfs.ts';
 import type { SizeLimit } from '../layers/size-limit.ts';
 import { Tree } from '../layers/tree.ts';
 import { DiskTree } from '../layers/write/disk-tree.ts';
-import { spawnWithOverlay } from '../mount/namespace.ts';
 import { mountOverlay, type Overlay } from '../mount/overlay.ts';
 import { unmount } from '../mount/table.ts';
 import { ensureLayers } from '../store/layers.ts';
@@ -47,8 +45,8 @@ export interface CreateOptions extends ConfigOptions {
   readonly platform?: string;
   /** Whether the bundle gets files of its own, also where layers can be mounted. */
   readonly copy: boolean;
-  /** Whether the layers are mounted by who runs the bundle, in a user namespace of its own. */
-  readonly mountLater?: boolean;
+  /** What may be tried when layers are unpacked and mounted. */
+  readonly privileges: Privileges;
   /** What layers may come to that are not unpacked yet; anything where undefined. */
   readonly limit?: SizeLimit | undefined;
   /** Changes the image's configuration before `config.json` is made of it. */
@@ -87,7 +85,7 @@ export async function createBundle(
     const record = await fill(staging, store, { image, source }, options, observer, signal);
     signal.throwIfAborted();
     staging.commit();
-    if (record.how === 'overlay' && !options.mountLater) mountBundle(bundle, record);
+    if (record.how === 'overlay') mountBundle(bundle, record);
     return plan;
   } catch (error) {
     if (!existsSync(join(bundle, RECORD))) {
@@ -114,13 +112,12 @@ async function fill(
   observer: UnpackObserver,
   signal: AbortSignal,
 ): Promise<BundleRecord> {
-  const privileges = options.rootless ? 'rootless' : detectPrivileges();
+  const { privileges } = options;
   const rootfs = join(staging.path, 'rootfs');
   mkdirSync(rootfs);
   // An image without layers has nothing that could be mounted.
   const wanted = !options.copy && image.manifest.layers.length > 0;
-  const probe = options.mountLater ? mountForAMoment : mountHere;
-  const how = wanted && canMount(staging.path, privileges, probe, observer) ? 'overlay' : 'copy';
+  const how = wanted && canMount(staging.path, privileges, observer) ? 'overlay' : 'copy';
   const check = () => signal.throwIfAborted();
   const warn = (line: string) => observer.warning(line);
   const layers = await ensureLayers(store, source, image, {
@@ -134,10 +131,7 @@ async function fill(
   const record = recordOf(image, { ...options.origin, store: store.path, how, privileges });
   const config = options.image?.(image.config) ?? image.config;
   const { path } = staging;
-  // In that namespace the caller is root.
-  const caller = options.mountLater && how === 'overlay' ? { caller: { uid: 0, gid: 0 } } : {};
-  const writeConfig = (root: RootReader) =>
-    writeRuntimeConfig(path, root, config, { ...options, ...caller }, warn);
+  const writeConfig = (root: RootReader) => writeRuntimeConfig(path, root, config, options, warn);
   if (how === 'overlay') {
     prepareUpper(join(path, UPPER), layers.at(-1) as string, privileges);
     withLayers(layers, privileges, (root) => writeConfig(treeReader(root)));
@@ -151,12 +145,7 @@ async function fill(
 }
 
 /** Whether layers can be mounted with an upper directory there; if not, people are told why. */
-function canMount(
-  directory: string,
-  privileges: Privileges,
-  probe: (overlay: Overlay, target: string) => void,
-  observer: UnpackObserver,
-): boolean {
+function canMount(directory: string, privileges: Privileges, observer: UnpackObserver): boolean {
   const [upper, work, lower, target] = [UPPER, WORK, 'probe', 'rootfs'].map((name) =>
     join(directory, name),
   ) as [string, string, string, string];
@@ -164,7 +153,7 @@ function canMount(
   const overlay = { lower: [lower], upper, work, userXattrs: privileges !== 'full' };
   let why: string | undefined;
   try {
-    probe(overlay, target);
+    mountForAMoment(overlay, target);
   } catch (error) {
     why = whyNot(error, directory);
   }
@@ -186,14 +175,9 @@ function whyNot(error: unknown, directory: string): string {
 }
 
 /** Mounts an overlay and takes it away again. @throws Error of the system call that failed */
-function mountHere(overlay: Overlay, target: string): void {
+function mountForAMoment(overlay: Overlay, target: string): void {
   mountOverlay(overlay, target);
   unmount(target);
-}
-
-/** The same in a user namespace that ends with it. */
-function mountForAMoment(overlay: Overlay, target: string): void {
-  syscall('wait4', spawnWithOverlay({ overlay, target }, []), 0, 0, 0);
 }
 
 /** Gives the root of the bundle's own layer what the image's has: a mount shows the uppermost. */

@@ -10,7 +10,7 @@ import { absoluteReference } from '../image/reference.ts';
 import { type Image, resolveImage } from '../image/resolve.ts';
 import type { BlobSource } from '../image/source.ts';
 import { applyLayers } from '../layers/apply.ts';
-import { detectPrivileges } from '../layers/privileges.ts';
+import type { Privileges } from '../layers/privileges.ts';
 import type { SizeLimit } from '../layers/size-limit.ts';
 import { planOf, type UnpackObserver, type UnpackPlan, warnOfForeign } from './observer.ts';
 import { abandon, openStaging, type Staging } from './staging.ts';
@@ -25,6 +25,8 @@ export interface UnpackOptions {
   readonly platform?: string;
   /** For an ordinary user: everything is the user's own, and root in the container. */
   readonly rootless: boolean;
+  /** What may be tried. */
+  readonly privileges: Privileges;
   /** Whether the program shall get a terminal of its own. */
   readonly terminal: boolean;
   /** What the layers may come to; anything where undefined. */
@@ -75,7 +77,7 @@ async function fill(
   signal: AbortSignal,
 ): Promise<void> {
   const rootfs = join(staging.path, 'rootfs');
-  const privileges = options.rootless ? 'rootless' : detectPrivileges();
+  const { privileges } = options;
   mkdirSync(rootfs);
   // Layers that say nothing of the root leave it as images expect it, whatever the umask.
   chmodSync(rootfs, 0o755);

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { codeOf, reason } from '../../runtime/linux/reason.ts';
 import { parseJson } from '../../schemas/validate-image.ts';
+import { isOrdinaryUser } from '../rootless/caller.ts';
 import { configDirectory, homeDirectory } from './home.ts';
 
 /** `auth.json` of the containers tools, and Docker's `config.json`, which have one form. */
@@ -35,7 +36,7 @@ export function primaryAuthPath(): string {
   const { REGISTRY_AUTH_FILE: named, XDG_RUNTIME_DIR: runtime } = process.env;
   if (named) return named;
   if (runtime) return join(runtime, 'containers/auth.json');
-  return process.geteuid?.() === 0 ? '/run/containers/0/auth.json' : configuredAuthPath();
+  return isOrdinaryUser() ? configuredAuthPath() : '/run/containers/0/auth.json';
 }
 
 /** All files that credentials are looked up in, in order. */

@@ -10,7 +10,6 @@ import {
   syscall,
   trySyscall,
 } from '../../runtime/linux/syscall.ts';
-import { type OwnMount, spawnWithOverlay } from '../mount/namespace.ts';
 
 /** sigprocmask(2) */
 const SIG_SETMASK = 2;
@@ -30,17 +29,16 @@ const LOOK = 500;
  * Runs a command in the foreground, with this process's standard streams. Signals go on to it.
  *
  * @param command the path of a program, and its arguments
- * @param mount what is mounted for it, in namespaces of its own
+ * @param before what the child calls before it becomes the program
  * @returns its exit status, or 128 and the signal that ended it
  * @throws SyscallError when it cannot be started
  */
 export async function runForeground(
   command: readonly string[],
-  mount: OwnMount | undefined,
+  before: readonly Call[] = [],
 ): Promise<number> {
   const kept: Uint8Array[] = [];
-  const execute = executing(command, kept);
-  const pid = mount === undefined ? spawnPlainly(execute) : spawnWithOverlay(mount, execute);
+  const pid = spawn([...before, ...executing(command, kept)]);
   const release = forwardSignals((signal) => trySyscall('kill', pid, signal));
   try {
     return await exitOf(pid);
@@ -50,12 +48,13 @@ export async function runForeground(
   }
 }
 
-function spawnPlainly(calls: readonly Call[]): number {
+function spawn(calls: readonly Call[]): number {
   const { pid, results } = spawnCalls(0, calls);
   const result = results.at(-1) ?? 0;
   if (result >= 0) return pid;
   syscall('wait4', pid, 0, 0, 0);
-  throw new SyscallError('execve', [], -result);
+  const { name } = calls[results.length - 1] as Call;
+  throw new SyscallError(name, [], -result);
 }
 
 /** Calls that make a child the program, with signals as they are without an engine. */

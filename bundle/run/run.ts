@@ -1,12 +1,9 @@
-import { join } from 'node:path';
-import { overlayOf } from '../existing/mount.ts';
-import { readRecord } from '../existing/record.ts';
-import { runtimeCommand } from '../existing/runtime.ts';
+import { programCommand } from '../existing/runtime.ts';
+import { detectPrivileges } from '../layers/privileges.ts';
 import type { SizeLimit } from '../layers/size-limit.ts';
 import { createBundle } from '../make/create.ts';
 import type { UnpackObserver } from '../make/observer.ts';
 import type { OpenImage } from '../make/open-image.ts';
-import type { OwnMount } from '../mount/namespace.ts';
 import type { Store } from '../store/store.ts';
 import { configureImage, configureRuntime } from './configure.ts';
 import { runForeground } from './foreground.ts';
@@ -19,6 +16,7 @@ export interface RunOptions {
   /** What is set; the name and the hostname have a default then. */
   readonly settings: Omit<RunSettings, 'name' | 'hostname'> & Partial<RunSettings>;
   readonly platform?: string;
+  /** For an ordinary user, in the user namespace that scow-bundle makes for one. */
   readonly rootless: boolean;
   /** What layers may come to that are not unpacked yet; anything where undefined. */
   readonly limit?: SizeLimit;
@@ -54,7 +52,7 @@ export async function runImage(
   signal: AbortSignal,
 ): Promise<RunResult> {
   const { root, keep, rootless } = options;
-  const runtime = runtimeCommand();
+  const runtime = programCommand('scow');
   removeStaleRuns(store.path, (line) => observer.warning(line));
   const place = keep
     ? lastingPlace(store.path, options.settings.name ?? newName())
@@ -68,11 +66,13 @@ export async function runImage(
       bundle: place.bundle,
       ...(options.platform === undefined ? {} : { platform: options.platform }),
       rootless,
+      privileges: detectPrivileges(),
+      atOnce: true,
+      userBy: settings.user === undefined ? undefined : '-u',
       terminal: settings.terminal,
       readOnly: settings.readOnly,
       copy: false,
       limit: options.limit,
-      mountLater: rootless,
       image: (config: Parameters<typeof configureImage>[0]) => configureImage(config, settings),
       edit: (config: Parameters<typeof configureRuntime>[0]) =>
         configureRuntime(config, settings, files),
@@ -82,18 +82,11 @@ export async function runImage(
     begin();
     const global = root === undefined ? [] : ['--root', root];
     const words = [...runtime, ...global, 'run', '--bundle', place.bundle, name];
-    const status = await runForeground(words, rootless ? ownMount(place.bundle) : undefined);
+    const status = await runForeground(words);
     return keep ? { status, kept: place.bundle } : { status };
   } finally {
     place.leave();
   }
-}
-
-/** What of an ordinary user's bundle is to be mounted. */
-function ownMount(bundle: string): OwnMount | undefined {
-  const record = readRecord(bundle);
-  if (record.how === 'copy') return undefined;
-  return { overlay: overlayOf(bundle, record), target: join(bundle, 'rootfs') };
 }
 
 function newName(): string {

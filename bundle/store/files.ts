@@ -3,6 +3,7 @@ import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseDigest } from '../image/digest.ts';
 import type { Privileges } from '../layers/privileges.ts';
+import { isOrdinaryUser } from '../rootless/caller.ts';
 
 /** The file in a bundle's directory that says what image it was made of. */
 export const RECORD = 'scow.json';
@@ -33,7 +34,7 @@ export const STORE = {
 export function storePath(chosen: string | undefined): string {
   if (chosen === '') throw new Error('--store is empty: want a directory');
   if (chosen !== undefined) return resolve(chosen);
-  if (process.geteuid?.() === 0) return '/var/lib/scow';
+  if (!isOrdinaryUser()) return '/var/lib/scow';
   const data = process.env.XDG_DATA_HOME;
   // A relative path there is to be ignored, the specification says.
   return join(data?.startsWith('/') ? data : join(homedir(), '.local/share'), 'scow');

@@ -1,6 +1,6 @@
 import { closeSync, existsSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { discard, lockStale } from '../files/temporary.ts';
+import { discardIfAllowed, lockStale } from '../files/temporary.ts';
 import { STORE } from './files.ts';
 import { dropDeadLeases } from './leases.ts';
 import { withLock } from './lock.ts';
@@ -55,7 +55,7 @@ function* leftovers(store: string, all: boolean): Generator<Leftover> {
           rmSync(path);
           release();
         }
-      : () => discard({ parent, name, lock: fd });
+      : () => discardIfAllowed({ parent, name, lock: fd });
     yield { path, release, remove };
   }
 }

@@ -1,6 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { detectPrivileges } from '../../bundle/layers/privileges.ts';
 import { unpack } from '../../bundle/make/unpack.ts';
 
 /** Images that nobody made in good faith: how they are made, and what becomes of them. */
@@ -20,7 +21,7 @@ const silent = { begin() {}, layer() {}, progress() {}, warning() {} };
 export async function unpackAll(jobs: readonly Job[]): Promise<Outcome[]> {
   const outcomes: Outcome[] = [];
   for (const job of jobs) {
-    const options = { ...job, rootless: false, terminal: false };
+    const options = { ...job, rootless: false, privileges: detectPrivileges(), terminal: false };
     outcomes.push(
       await unpack(options, silent, new AbortController().signal).then(
         () => null,

@@ -11,6 +11,7 @@ const DIFF: Command = {
   positionals: [BUNDLE],
   flags: [FORMAT],
   examples: ['scow-bundle diff bundle', 'scow-bundle diff --format json bundle'],
+  userNamespace: 'files',
   load: () => import('./diff.ts'),
 };
 
@@ -36,6 +37,7 @@ const COMMIT: Command = {
     'scow-bundle commit bundle app:2',
     'scow-bundle commit --change \'CMD ["/bin/app"]\' --change "ENV A=1" bundle oci:layout:2',
   ],
+  userNamespace: 'files',
   load: () => import('./commit.ts'),
 };
 
@@ -52,6 +54,7 @@ const EXPORT: Command = {
     },
   ],
   examples: ['scow-bundle export -o rootfs.tar bundle', 'scow-bundle export alpine | tar -t'],
+  userNamespace: 'files',
   load: () => import('./export.ts'),
 };
 
@@ -88,6 +91,7 @@ const CP: Command = {
     'scow-bundle cp ./site/. bundle:/srv',
     'scow-bundle cp bundle:/var/log - | tar -t',
   ],
+  userNamespace: 'files',
   load: () => import('./cp.ts'),
 };
 

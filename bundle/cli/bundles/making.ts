@@ -1,5 +1,7 @@
 import { resolve } from 'node:path';
+import { detectPrivileges, type Privileges } from '../../layers/privileges.ts';
 import type { UnpackPlan } from '../../make/observer.ts';
+import { isOrdinaryUser } from '../../rootless/caller.ts';
 import type { Input } from '../command.ts';
 import { maxSize } from '../max-size.ts';
 import { type Reporter, reporterFor } from '../progress.ts';
@@ -8,10 +10,13 @@ import { stoppable } from '../stop.ts';
 /** What the flags say that all commands have which make bundles. */
 function makingOptions(input: Input) {
   const platform = input.text('platform');
+  const rootless = input.switch('rootless') ?? isOrdinaryUser();
+  const privileges: Privileges = rootless ? 'rootless' : detectPrivileges();
   return {
     bundle: input.text('bundle') ?? '',
     ...(platform === undefined ? {} : { platform }),
-    rootless: input.switch('rootless') ?? process.geteuid?.() !== 0,
+    rootless,
+    privileges,
     terminal: input.switch('terminal') ?? false,
     ...maxSize(input),
   };

@@ -1,5 +1,6 @@
 import { constants } from 'node:os';
 import { openImage } from '../../make/open-image.ts';
+import { isOrdinaryUser } from '../../rootless/caller.ts';
 import { runImage } from '../../run/run.ts';
 import { checkName, parseNetwork, parseVariable, parseVolume } from '../../run/settings.ts';
 import { openStore } from '../../store/store.ts';
@@ -68,7 +69,7 @@ function runOptions(input: Input): Parameters<typeof runImage>[2] {
     },
     ...(platform === undefined ? {} : { platform }),
     ...(root === undefined ? {} : { root }),
-    rootless: process.geteuid?.() !== 0,
+    rootless: isOrdinaryUser(),
     keep: input.switch('keep') ?? false,
     ...maxSize(input),
   };

@@ -77,6 +77,7 @@ const DELETE: Command = {
     ROOT,
   ],
   examples: ['scow-bundle delete bundle other-bundle'],
+  userNamespace: 'files',
   load: () => import('./delete.ts'),
 };
 
@@ -162,6 +163,7 @@ const RUN: Command = {
     'scow-bundle run --network host -v ./site:/srv:ro -w /srv alpine httpd -f',
     'scow-bundle run --keep --name build oci:layout:1.0 make',
   ],
+  userNamespace: 'run',
   load: () => import('./run.ts'),
 };
 

@@ -35,6 +35,7 @@ const REMOVE: Command = {
     FORMAT,
   ],
   examples: ['scow-bundle remove alpine:3.20', 'scow-bundle remove --dry-run debian alpine'],
+  userNamespace: 'files',
   load: () => import('./remove.ts'),
 };
 
@@ -118,6 +119,7 @@ export const IMAGES: readonly Command[] = [
       FORMAT,
     ],
     examples: ['scow-bundle prune', 'scow-bundle prune --all --dry-run'],
+    userNamespace: 'files',
     load: () => import('./prune.ts'),
   },
   {
@@ -141,6 +143,7 @@ export const IMAGES: readonly Command[] = [
       'scow-bundle store check --layers',
       'scow-bundle store check --repair --format json',
     ],
+    userNamespace: 'files',
     load: () => import('./store.ts'),
   },
   {

@@ -366,7 +366,7 @@ describe('an ordinary user', () => {
 
   test('has a mount in a user namespace', async () => {
     const script = `
-      set -e; "$@" create --rootless ${image} mounted
+      set -e; "$@" create ${image} plain; "$@" create --rootless ${image} mounted
       cd mounted/rootfs; echo data/* opaque/* opaque/below/*; cat other third data/kept
       echo; stat -c %u:%g:%a:%Y data; rm data/kept; echo ../upper/data/*`;
     const inside = ['unshare', '--user', '--map-root-user', '--mount', 'sh', '-c', script, 'sh'];
@@ -378,6 +378,6 @@ describe('an ordinary user', () => {
     });
     // The mount went with its namespace, the bundle did not.
     await eventually(() => readdirSync(join(home, 'user/mounted/rootfs')).length === 0);
-    expect(asUser([...call(), 'delete', 'mounted'])).toEqual(DONE);
+    expect(asUser([...call(), 'delete', 'plain', 'mounted'])).toEqual(DONE);
   });
 });

@@ -7,6 +7,7 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
+  statSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -17,6 +18,7 @@ import { reachableBuild } from '../../../helpers/reachable-build.ts';
 import { DockerRegistry } from '../../../helpers/registry.ts';
 import { cleanUp, ENGINES, eventually, newId, rootOf, scow } from '../../../helpers/scow.ts';
 import { archive, directory, file, hardLink } from '../../../helpers/tar.ts';
+import { MappedUser } from '../../container/mapped-user.ts';
 
 /** `run`: a container of an image, of which nothing is left. */
 
@@ -50,9 +52,13 @@ beforeAll(() => {
     file('bin/busybox', readFileSync('/bin/busybox'), { mode: 0o755 }),
     ...APPLETS.map((name) => hardLink(`bin/${name}`, 'bin/busybox')),
     directory('etc'),
-    file('etc/passwd', 'root:x:0:0::/:/bin/sh\napp:x:1000:1001::/srv:/bin/sh\n'),
+    file('etc/passwd', 'root:x:0:0::/:/bin/sh\napp:x:1000:1001::/home/app:/bin/sh\n'),
     file('etc/group', 'root:x:0:\nextra:x:50:app\n'),
     directory('srv'),
+    directory('tmp', { mode: 0o1777 }),
+    directory('home'),
+    directory('home/app', { mode: 0o700, uid: 1000, gid: 1001 }),
+    file('home/app/own', 'own\n', { mode: 0o600, uid: 1000, gid: 1001 }),
   );
   const config = {
     Entrypoint: ['/bin/echo', 'entry'],
@@ -61,7 +67,12 @@ beforeAll(() => {
     WorkingDir: '/srv',
   };
   const manifest = layout.image({ layers: [layer], config: { config } });
-  image = `oci:${layout.finish(tagged(manifest, 'v1'))}:v1`;
+  const far = archive(file('far', '', { uid: 70_000 }));
+  const others = tagged(
+    layout.image({ layers: [layer, far], config: { config: { ...config, User: 'app' } } }),
+    'far',
+  );
+  image = `oci:${layout.finish(tagged(manifest, 'v1'), others)}:v1`;
 });
 afterEach(cleanUp);
 afterAll(() => rmSync(home, { recursive: true, force: true }));
@@ -239,27 +250,90 @@ test('--keep keeps the bundle, which is a bundle like any other', () => {
   nothingIsLeft();
 });
 
-test('an ordinary user runs it too', () => {
-  const build = reachableBuild(home);
-  const own = join(home, 'user');
+/** What runs scow-bundle as an ordinary user, with a store of their own. */
+function ordinaryUser(name: string, uid: number, gid: number) {
+  const own = join(home, name);
   for (const path of [own, join(own, 'run')]) mkdirSync(path);
-  spawnSync('chown', ['-R', '4321:4321', own]);
+  const build = reachableBuild(own);
+  spawnSync('chown', ['-R', `${uid}:${gid}`, own]);
   spawnSync('chmod', ['-R', 'a+rX', join(home, 'image')]);
-  const user = ['--reuid=4321', '--regid=4321', '--clear-groups', '--', join(build, 'scow-bundle')];
+  const user = [`--reuid=${uid}`, `--regid=${gid}`, '--clear-groups', '--'];
+  const env = { PATH: process.env.PATH, XDG_DATA_HOME: own, XDG_RUNTIME_DIR: join(own, 'run') };
+  const as = (program: string, ...args: string[]) => {
+    const words = [...user, join(build, program), ...args];
+    const options = { cwd: own, encoding: 'utf8', env } as const;
+    const { status, stdout, stderr } = spawnSync('setpriv', words, options);
+    return { status, stdout, stderr };
+  };
+  return { own, as, call: (...args: string[]) => as('scow-bundle', ...args) };
+}
+
+test('an ordinary user runs it too', () => {
+  const { own, call } = ordinaryUser('user', 4321, 4321);
   const script = `
-    id -u; echo x > /new; cat /new /etc/hostname; echo $HOME
+    id -u; echo x > /new; cat /new /etc/hostname /home/app/own; echo $HOME
     while read -r _ where type _; do [ $where != / ] || echo $type; done </proc/self/mounts
     exit 4`;
-  const args = ['run', '--name', 'mine', '--entrypoint', 'sh', image, '-c', script];
-  const { status, stdout, stderr } = spawnSync('setpriv', [...user, ...args], {
-    cwd: own,
-    encoding: 'utf8',
-    env: { PATH: process.env.PATH, XDG_DATA_HOME: own, XDG_RUNTIME_DIR: join(own, 'run') },
-  });
-  expect({ status, stdout, stderr }).toEqual({
+  const args = ['--entrypoint', 'sh', image, '-c', script];
+  expect(call('run', '--name', 'mine', ...args)).toEqual({
     status: 4,
-    stdout: '0\nx\nmine\n/\noverlay\n',
+    stdout: '0\nx\nmine\nown\n/\noverlay\n',
     stderr: '',
   });
+  expect(call('run', '-u', 'app', image)).toEqual({
+    status: 1,
+    stdout: '',
+    stderr:
+      'scow-bundle: -u "app" (1000:1001) cannot be had in an ordinary user\'s container: /etc/subuid has no line for 4321: as root, usermod --add-subuids 100000-165535 --add-subgids 100000-165535 4321 adds some, if no other user has them\n',
+  });
   expect(readdirSync(join(own, 'scow/runs'))).toEqual([]);
+});
+
+test('an ordinary user with subordinate IDs has all users of the image', () => {
+  const account = new MappedUser();
+  account.add();
+  try {
+    const { own, as, call } = ordinaryUser('mapped', account.uid, account.gid);
+    const script = `
+      id -u; id -G; echo more >>/home/app/own; cat /home/app/own; echo x >/tmp/x; touch /y || :
+      cat /proc/self/uid_map`;
+    const flags = ['-u', 'app', '--keep', '--name', 'kept', '--entrypoint', 'sh'];
+    const { status, stdout, stderr } = call('run', ...flags, image, '-c', script);
+    const bundle = join(own, 'scow/bundles/kept');
+    expect({ status, stderr: stderr.split('\n') }).toEqual({
+      status: 0,
+      stderr: ['touch: /y: Permission denied', `scow-bundle: kept the bundle ${bundle}`, ''],
+    });
+    const maps = ['0 0 1', '1 1 65536'].map((line) => line.replaceAll(' ', '\\s+'));
+    expect(stdout).toMatch(new RegExp(`^1000\n1001 50\nown\nmore\n\\s+${maps.join('\n\\s+')}\n$`));
+    // On the host it is one of theirs.
+    expect(statSync(join(bundle, 'upper/home/app/own')).uid).toBe(account.range.uid + 999);
+    expect(call('diff', bundle).stdout).toBe(
+      'C /home\nC /home/app\nC /home/app/own\nC /tmp\nA /tmp/x\n',
+    );
+    expect(call('commit', '--quiet', bundle, 'again')).toMatchObject({ status: 0, stderr: '' });
+    expect(call('ls', '-l', 'again:/home/app').stdout).toMatch(/1000 +1001 .*own\n/);
+    const done = { status: 0, stderr: '' };
+    expect(call('delete', bundle)).toMatchObject(done);
+    expect(readdirSync(join(own, 'scow/layers')).join()).toMatch(/^sha256-[0-9a-f]+\.namespace$/);
+    expect(call('prune', '--all')).toMatchObject(done);
+    expect(readdirSync(join(own, 'scow/layers'))).toEqual([]);
+    const far = image.replace(/v1$/, 'far');
+    expect(call('run', '--quiet', far)).toEqual({
+      status: 1,
+      stdout: '',
+      stderr: expect.stringMatching(
+        /: far: cannot set its owner: .* this user namespace has no such user or group: map more .*\n$/,
+      ),
+    });
+    // A bundle for runtimes has the IDs that its user needs.
+    expect(call('unpack', '--image', far.slice('oci:'.length), 'bundle')).toMatchObject(done);
+    const runtime = (...args: string[]) => as('scow', 'run', '--bundle', 'bundle', ...args);
+    expect(runtime(newId())).toEqual({ ...done, stdout: 'entry command\n' });
+    const config = JSON.parse(readFileSync(join(own, 'bundle/config.json'), 'utf8'));
+    expect(config.process.user).toEqual({ uid: 1000, gid: 1001, additionalGids: [50] });
+    expect(call('delete', 'bundle')).toMatchObject(done);
+  } finally {
+    account.remove();
+  }
 });

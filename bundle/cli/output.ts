@@ -11,6 +11,15 @@ export function writeEvent(event: Readonly<Record<string, unknown>>): void {
   print(`${JSON.stringify(event)}\n`);
 }
 
+/** Writes the event of a failure, which is told on standard error anyway. */
+export function writeFailure(message: string): void {
+  try {
+    writeEvent({ event: 'error', message });
+  } catch {
+    // The reader went away.
+  }
+}
+
 /** Tells people: the one line, or the list of mistakes, that goes with a failure or a warning. */
 export function writeMessage(text: string): void {
   tell(`scow-bundle: ${plain(text)}\n`);

@@ -3,7 +3,7 @@ import { TIO } from '../../runtime/linux/constants.ts';
 import { STDERR, STDOUT } from '../../runtime/linux/output.ts';
 import { trySyscall } from '../../runtime/linux/syscall.ts';
 import type { UnpackObserver, UnpackPlan } from '../make/observer.ts';
-import { isReady, tell, writeEvent, writeMessage } from './output.ts';
+import { isReady, tell, writeEvent, writeFailure, writeMessage } from './output.ts';
 
 /** Milliseconds: people see no more changes than ten a second. */
 const INTERVAL = 100;
@@ -41,13 +41,7 @@ function jsonReporter(): Reporter {
     },
     warning: (message) => writeEvent({ event: 'warning', message }),
     end: (bundle, ended) => writeEvent({ event: 'end', bundle, ...ended }),
-    failed(message) {
-      try {
-        writeEvent({ event: 'error', message });
-      } catch {
-        // The reader went away; what failed is still told on standard error.
-      }
-    },
+    failed: writeFailure,
     clear() {},
   };
 }
@@ -78,7 +72,7 @@ function barReporter(): Reporter {
     },
     progress(bytes) {
       if (plan !== undefined && due() && isReady(STDERR))
-        tell(`\r${bar(plan, at, bytes, columns())}\x1b[K`);
+        tell(`\r${layerBar(plan, at, bytes)}\x1b[K`);
     },
     warning(text) {
       clear();
@@ -94,15 +88,18 @@ function barReporter(): Reporter {
   };
 }
 
+function layerBar({ layers, bytes: total }: UnpackPlan, at: number, bytes: number): string {
+  return bar(`layer ${at + 1} of ${layers.length}`, bytes, total, columns());
+}
+
 /** `layer 2 of 5 [######......]  48%  12.1 of 25.0 MiB`, no wider than the terminal. */
-export function bar(plan: UnpackPlan, layer: number, bytes: number, width: number): string {
-  const share = plan.bytes === 0 ? 1 : bytes / plan.bytes;
-  const before = `layer ${layer + 1} of ${plan.layers.length} `;
-  const after = ` ${String(Math.floor(share * 100)).padStart(3)}%  ${size(bytes)} of ${size(plan.bytes)}`;
-  const room = Math.min(40, width - 1 - before.length - after.length - 2);
-  if (room < 4) return `${before.trim()}${after}`.slice(0, width - 1);
+export function bar(label: string, bytes: number, total: number, width: number): string {
+  const share = total === 0 ? 1 : Math.min(1, bytes / total);
+  const after = ` ${String(Math.floor(share * 100)).padStart(3)}%  ${size(bytes)} of ${size(total)}`;
+  const room = Math.min(40, width - 1 - label.length - 1 - after.length - 2);
+  if (room < 4) return `${label.trim()}${after}`.slice(0, width - 1);
   const done = Math.round(share * room);
-  return `${before}[${'#'.repeat(done)}${'.'.repeat(room - done)}]${after}`;
+  return `${label} [${'#'.repeat(done)}${'.'.repeat(room - done)}]${after}`;
 }
 
 /** A number of bytes for people: `1.4 GiB`. */

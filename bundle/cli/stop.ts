@@ -5,7 +5,7 @@ import { writeMessage } from './output.ts';
 const STOPPING = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
 /** What signals ask for. */
-export interface Stop {
+interface Stop {
   readonly signal: AbortSignal;
   /** The signal that came, if one came. */
   readonly by: NodeJS.Signals | undefined;
@@ -16,7 +16,7 @@ export interface Stop {
  * The first signal stops in an orderly way; a second one, of any kind, ends the process. What
  * the caller has us ignore (nohup, a shell's background) stays ignored.
  */
-export function stopOnSignals(): Stop {
+function stopOnSignals(): Stop {
   const names = STOPPING.filter((name) => !isIgnored(constants.signals[name]));
   const controller = new AbortController();
   let by: NodeJS.Signals | undefined;
@@ -38,29 +38,43 @@ export function stopOnSignals(): Stop {
   };
 }
 
+/** How work that a signal may stop is told of. */
+interface Telling {
+  /** What the user is told of what is left when it was stopped. */
+  readonly left?: string;
+  /** Hears the error, also that it was stopped, before anything else is told. */
+  readonly reporter?: { failed(message: string): void };
+}
+
 /**
  * Does work that a signal may stop.
  *
- * @param work throws the signal's reason when it was stopped, having cleaned up
- * @param left what the user is told then of what is left
- * @returns the exit status: 0, or 128+N after signal N
+ * @param work throws the signal's reason when it was stopped, having cleaned up; returns the exit
+ *   status, if that may be another than 0; `release` leaves signals to what it does from then on
+ * @returns the exit status: the work's, or 128+N after signal N
  * @throws what the work throws for other reasons
  */
 export async function stoppable(
-  work: (signal: AbortSignal) => Promise<void>,
-  left?: string,
+  work: (signal: AbortSignal, release: () => void) => Promise<void> | Promise<number>,
+  { left, reporter }: Telling = {},
 ): Promise<number> {
   const stop = stopOnSignals();
   try {
-    await work(stop.signal);
-    return 0;
+    const status = await work(stop.signal, stop.release);
+    return typeof status === 'number' ? status : 0;
   } catch (error) {
+    reporter?.failed((error as Error).message);
     if (stop.by === undefined) throw error;
     writeMessage(`stopped by ${stop.by}${left === undefined ? '' : `: ${left}`}`);
-    return 128 + constants.signals[stop.by];
+    return statusOf(stop.by);
   } finally {
     stop.release();
   }
+}
+
+/** The exit status of what a signal ended, as shells have it. */
+export function statusOf(signal: NodeJS.Signals): number {
+  return 128 + constants.signals[signal];
 }
 
 /** Whether a signal is ignored: proc_pid_status(5), SigIgn. */

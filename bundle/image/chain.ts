@@ -1,5 +1,5 @@
-import { createHash } from 'node:crypto';
 import type { Digest } from '../../schemas/image.ts';
+import { sha256 } from './digest.ts';
 
 /**
  * Names what the layers of an image make together (image-spec, config.md: Layer ChainID).
@@ -11,11 +11,7 @@ export function chainIds(diffIds: readonly Digest[]): Digest[] {
   const chain: Digest[] = [];
   for (const diffId of diffIds) {
     const below = chain.at(-1);
-    chain.push(
-      below === undefined
-        ? diffId
-        : `sha256:${createHash('sha256').update(`${below} ${diffId}`).digest('hex')}`,
-    );
+    chain.push(below === undefined ? diffId : sha256(`${below} ${diffId}`));
   }
   return chain;
 }

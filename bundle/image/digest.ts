@@ -1,4 +1,5 @@
 import { createHash, type Hash } from 'node:crypto';
+import type { Digest } from '../../schemas/image.ts';
 
 /** The two halves of a digest that can be verified. */
 export interface ParsedDigest {
@@ -33,4 +34,9 @@ export function parseDigest(text: string): ParsedDigest {
 /** A hash that is told the digest it must come to. */
 export function hashFor(digest: ParsedDigest): Hash {
   return createHash(digest.algorithm);
+}
+
+/** The digest of bytes, or of a text in UTF-8, by the algorithm that all take. */
+export function sha256(content: string | Uint8Array): Digest {
+  return `sha256:${createHash('sha256').update(content).digest('hex')}`;
 }

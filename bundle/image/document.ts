@@ -1,7 +1,7 @@
-import { createHash } from 'node:crypto';
 import type { Descriptor } from '../../schemas/image.ts';
+import { sha256 } from './digest.ts';
 
-/** A manifest or an index, with its bytes as they are to be written. */
+/** A manifest or an index, with its bytes as they are or are to be. */
 export interface Document {
   readonly descriptor: Descriptor;
   readonly bytes: Buffer;
@@ -10,6 +10,5 @@ export interface Document {
 /** A document that is new: its digest is computed here. */
 export function documentOf(value: object, mediaType: string): Document {
   const bytes = Buffer.from(JSON.stringify(value));
-  const digest = `sha256:${createHash('sha256').update(bytes).digest('hex')}` as const;
-  return { bytes, descriptor: { mediaType, digest, size: bytes.byteLength } };
+  return { bytes, descriptor: { mediaType, digest: sha256(bytes), size: bytes.byteLength } };
 }

@@ -1,6 +1,6 @@
-import { createHash } from 'node:crypto';
-import type { Descriptor, Digest } from '../../schemas/image.ts';
-import { hashFor, parseDigest } from '../image/digest.ts';
+import type { Digest } from '../../schemas/image.ts';
+import { hashFor, parseDigest, sha256 } from '../image/digest.ts';
+import type { Document } from '../image/document.ts';
 import { INDEX_TYPES, isIndexType, isManifestType, MANIFEST_TYPES } from '../image/media-types.ts';
 import type { RegistryClient } from './client.ts';
 import { RegistryError } from './error.ts';
@@ -13,12 +13,6 @@ const ACCEPT = [...MANIFEST_TYPES, ...INDEX_TYPES].join(', ');
 
 /** Docker's first format: nothing in it can be verified without its signature. */
 const SCHEMA_1 = /^application\/vnd\.docker\.distribution\.manifest\.v1\+(?:json|prettyjws)$/;
-
-/** A manifest or an index as the registry sent it. */
-export interface FetchedManifest {
-  readonly descriptor: Descriptor;
-  readonly bytes: Buffer;
-}
 
 /**
  * Fetches a manifest or an index (distribution-spec, Pulling manifests). Its digest is computed, and compared
@@ -34,7 +28,7 @@ export async function fetchManifest(
   client: RegistryClient,
   reference: string,
   { accept = ACCEPT, repeat = true }: { readonly accept?: string; readonly repeat?: boolean } = {},
-): Promise<FetchedManifest> {
+): Promise<Document> {
   const response = await client.request({
     method: 'GET',
     path: client.path(`manifests/${reference}`),
@@ -123,7 +117,7 @@ function checkType({ url }: HttpResponse, mediaType: string, bytes: Buffer, acce
 
 /** @returns the digest, which is what was asked for, or what the registry said */
 function verified({ url }: HttpResponse, bytes: Buffer, digest: string | undefined): Digest {
-  if (digest === undefined) return `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
+  if (digest === undefined) return sha256(bytes);
   const { algorithm, encoded } = parseDigest(digest);
   const found = hashFor({ algorithm, encoded }).update(bytes).digest('hex');
   if (found !== encoded)

@@ -1,4 +1,5 @@
 import type { Descriptor } from '../../schemas/image.ts';
+import type { Document } from '../image/document.ts';
 import { isConfigType, isIndexType, isManifestType } from '../image/media-types.ts';
 import { memoryContent } from '../image/memory.ts';
 import { formatName, type ImageName } from '../image/name.ts';
@@ -7,7 +8,7 @@ import { registryBlob } from './blobs.ts';
 import { RegistryClient, type RegistryOptions } from './client.ts';
 import { type Endpoint, endpointOf, mirrorsOf } from './endpoint.ts';
 import { hasStatus, RegistryError } from './error.ts';
-import { type FetchedManifest, fetchManifest } from './manifests.ts';
+import { fetchManifest } from './manifests.ts';
 
 /** An image of a registry. */
 export interface RegistrySource extends ImageSource {
@@ -53,7 +54,7 @@ export async function registrySource(
 /** @param clients who has it, in the order in which they are asked */
 function sourceOf(
   name: ImageName,
-  root: FetchedManifest,
+  root: Document,
   clients: readonly [RegistryClient, ...RegistryClient[]],
 ): RegistrySource {
   const [{ endpoint }] = clients;

@@ -9,6 +9,7 @@ import {
   validateIndex,
 } from '../../schemas/validate-image.ts';
 import { archiveStorage } from '../image/archive.ts';
+import { sha256 } from '../image/digest.ts';
 import { documentOf } from '../image/document.ts';
 import { layoutBlobs } from '../image/layout-source.ts';
 import { isIndexType, isManifestType, OCI } from '../image/media-types.ts';
@@ -190,7 +191,7 @@ async function synthesized(storage: Storage, { Config, Layers }: Entry): Promise
   const layers: Descriptor[] = [];
   for (const [i, name] of Layers.entries())
     layers.push(await describeLayer(storage, name, diffIds[i] as Digest));
-  const digest = `sha256:${createHash('sha256').update(bytes).digest('hex')}` as const;
+  const digest = sha256(bytes);
   const manifest: Manifest = {
     schemaVersion: 2,
     mediaType: OCI.manifest,

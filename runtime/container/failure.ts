@@ -70,13 +70,17 @@ export function execFailure(program: string, errno: number): InitFailure {
   );
 }
 
+/** How a process has ended. @param status as wait(2) has it */
+export function describeStatus(status: number): string {
+  const signal = status & 0x7f;
+  return signal === 0
+    ? `ended with status ${(status >> 8) & 0xff}`
+    : `was killed by ${signalName(signal)}`;
+}
+
 /** What init was doing when it ended without a word. @param status as wait(2) has it */
 export function describeDeath(step: Step | undefined, status: number): string {
-  const signal = status & 0x7f;
-  const how =
-    signal === 0
-      ? `ended with status ${(status >> 8) & 0xff}`
-      : `was killed by ${signalName(signal)}`;
+  const how = describeStatus(status);
   if (step === undefined) return `init ${how} before its first step`;
   return `init ${how} while it was to ${step.why}${at(step)}`;
 }

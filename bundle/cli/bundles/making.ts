@@ -41,13 +41,11 @@ export function showMaking(
     quiet: input.switch('quiet') ?? false,
   });
   const bundle = input.text('bundle') ?? '';
-  return stoppable(async (signal) => {
-    try {
+  return stoppable(
+    async (signal) => {
       const plan = await make(makingOptions(input), reporter, signal);
       reporter.end(resolve(bundle), plan);
-    } catch (error) {
-      reporter.failed((error as Error).message);
-      throw error;
-    }
-  }, `nothing of ${bundle} was left`);
+    },
+    { left: `nothing of ${bundle} was left`, reporter },
+  );
 }

@@ -1,4 +1,3 @@
-import { constants } from 'node:os';
 import { openImage } from '../../make/open-image.ts';
 import { isOrdinaryUser } from '../../rootless/caller.ts';
 import { runImage } from '../../run/run.ts';
@@ -8,7 +7,7 @@ import type { Input } from '../command.ts';
 import { maxSize } from '../max-size.ts';
 import { writeMessage } from '../output.ts';
 import { reporterFor } from '../progress.ts';
-import { stopOnSignals } from '../stop.ts';
+import { stoppable } from '../stop.ts';
 import { locationOptions, platformOf } from '../transfer/options.ts';
 import { copyReporter } from '../transfer/reporter.ts';
 
@@ -18,29 +17,24 @@ export async function run(input: Input): Promise<number> {
   const quiet = input.switch('quiet') ?? false;
   const store = openStore(input.text('store'));
   const reporter = reporterFor({ json: false, quiet });
-  const stop = stopOnSignals();
-  const begin = () => {
-    reporter.clear();
-    stop.release();
-  };
-  try {
-    const fetch = (text: string) => fetchImage(input, text, quiet, stop.signal);
-    const image = await openImage(store, input.text('image') ?? '', fetch);
-    try {
-      const { status, kept } = await runImage(store, image, options, reporter, begin, stop.signal);
-      if (kept !== undefined && !quiet) writeMessage(`kept the bundle ${kept}`);
-      return status;
-    } finally {
-      image.source.close();
-    }
-  } catch (error) {
-    reporter.clear();
-    if (stop.by === undefined) throw error;
-    writeMessage(`stopped by ${stop.by}: nothing was run`);
-    return 128 + constants.signals[stop.by];
-  } finally {
-    stop.release();
-  }
+  return stoppable(
+    async (signal, release) => {
+      const fetch = (text: string) => fetchImage(input, text, quiet, signal);
+      const begin = () => {
+        reporter.clear();
+        release();
+      };
+      const image = await openImage(store, input.text('image') ?? '', fetch);
+      try {
+        const { status, kept } = await runImage(store, image, options, reporter, begin, signal);
+        if (kept !== undefined && !quiet) writeMessage(`kept the bundle ${kept}`);
+        return status;
+      } finally {
+        image.source.close();
+      }
+    },
+    { left: 'nothing was run', reporter },
+  );
 }
 
 /** Everything is looked at before anything is fetched. @throws Error in one line */

@@ -1,10 +1,10 @@
-import { constants } from 'node:os';
 import { print } from '../../../runtime/linux/output.ts';
 import { codeOf } from '../../../runtime/linux/reason.ts';
 import { findImage } from '../../image/resolve.ts';
 import { contentOf } from '../../look/content.ts';
 import { openSource } from '../../transfer/locations.ts';
 import type { Input } from '../command.ts';
+import { statusOf } from '../stop.ts';
 import { locationOptions, platformOf } from '../transfer/options.ts';
 import { placeOf } from './place.ts';
 
@@ -27,7 +27,7 @@ export async function run(input: Input): Promise<number> {
     return 0;
   } catch (error) {
     // A reader who has seen enough is no mistake; the status is that of others like it.
-    if (left) return 128 + constants.signals.SIGPIPE;
+    if (left) return statusOf('SIGPIPE');
     throw error;
   } finally {
     source.close();

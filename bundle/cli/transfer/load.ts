@@ -12,14 +12,7 @@ import { type CopyReporter, copyReporter } from './reporter.ts';
 export function run(input: Input): Promise<number> {
   const json = input.switch('json') ?? false;
   const reporter = copyReporter({ json, quiet: input.switch('quiet') ?? false });
-  return stoppable(async (signal) => {
-    try {
-      await load(input, json, reporter, signal);
-    } catch (error) {
-      reporter.failed((error as Error).message);
-      throw error;
-    }
-  });
+  return stoppable((signal) => load(input, json, reporter, signal), { reporter });
 }
 
 async function load(

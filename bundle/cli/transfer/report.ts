@@ -1,9 +1,7 @@
-import { constants } from 'node:os';
 import { print } from '../../../runtime/linux/output.ts';
 import type { CopyObserver, CopyResult } from '../../transfer/copy.ts';
 import type { Input } from '../command.ts';
-import { writeMessage } from '../output.ts';
-import { stopOnSignals } from '../stop.ts';
+import { stoppable } from '../stop.ts';
 import { copyReporter } from './reporter.ts';
 
 /**
@@ -24,18 +22,12 @@ export async function reportCopy(
 ): Promise<number> {
   const json = input.switch('json') ?? false;
   const reporter = copyReporter({ json, quiet: input.switch('quiet') ?? false });
-  const stop = stopOnSignals();
-  try {
-    const result = await work(reporter, stop.signal);
-    reporter.end(result.name, result);
-    if (!json) print(`${result.descriptor.digest}\n`);
-    return 0;
-  } catch (error) {
-    reporter.failed((error as Error).message);
-    if (stop.by === undefined) throw error;
-    writeMessage(`stopped by ${stop.by}: ${left}`);
-    return 128 + constants.signals[stop.by];
-  } finally {
-    stop.release();
-  }
+  return stoppable(
+    async (signal) => {
+      const result = await work(reporter, signal);
+      reporter.end(result.name, result);
+      if (!json) print(`${result.descriptor.digest}\n`);
+    },
+    { left, reporter },
+  );
 }

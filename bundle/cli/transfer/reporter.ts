@@ -1,8 +1,8 @@
 import { isatty } from 'node:tty';
 import { STDERR, STDOUT } from '../../../runtime/linux/output.ts';
 import type { CopiedBlob, CopyObserver, CopyResult } from '../../transfer/copy.ts';
-import { isReady, tell, writeEvent } from '../output.ts';
-import { columns, size, throttle } from '../progress.ts';
+import { isReady, tell, writeEvent, writeFailure } from '../output.ts';
+import { bar, columns, size, throttle } from '../progress.ts';
 
 /** Shows a copy to people, or reports it to a program. */
 export interface CopyReporter extends CopyObserver {
@@ -33,13 +33,7 @@ function jsonReporter(): CopyReporter {
       const converted = digest === original ? {} : { original };
       writeEvent({ event: 'end', name, digest, mediaType, ...converted });
     },
-    failed(message) {
-      try {
-        writeEvent({ event: 'error', message });
-      } catch {
-        // The reader went away; what failed is still told on standard error.
-      }
-    },
+    failed: writeFailure,
   };
 }
 
@@ -71,7 +65,9 @@ function barReporter(): CopyReporter {
   };
   const draw = () => {
     const width = columns();
-    const bars = [...active].map(([blob, bytes]) => `${blobBar(blob, bytes, width)}\n`);
+    const bars = [...active].map(
+      ([{ what, size: total }, bytes]) => `${bar(what.padEnd(16), bytes, total, width)}\n`,
+    );
     const text = clear() + bars.join('');
     drawn = bars.length;
     tell(text);
@@ -90,17 +86,6 @@ function barReporter(): CopyReporter {
     end: (name, result) => tell(`${clear()}${endLine(name, result)}\n`),
     failed: () => tell(clear()),
   };
-}
-
-/** `layer 2 of 5  [######......]  48%  12.1 of 25.0 MiB`, no wider than the terminal. */
-function blobBar({ what, size: total }: CopiedBlob, bytes: number, width: number): string {
-  const share = total === 0 ? 1 : Math.min(1, bytes / total);
-  const before = `${what.padEnd(16)} `;
-  const after = ` ${String(Math.floor(share * 100)).padStart(3)}%  ${size(bytes)} of ${size(total)}`;
-  const room = Math.min(40, width - 1 - before.length - after.length - 2);
-  if (room < 4) return `${before.trim()}${after}`.slice(0, width - 1);
-  const filled = Math.round(share * room);
-  return `${before}[${'#'.repeat(filled)}${'.'.repeat(room - filled)}]${after}`;
 }
 
 function doneLine({ what, digest, size: bytes }: CopiedBlob, how: 'copied' | 'present'): string {

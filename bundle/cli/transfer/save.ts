@@ -14,14 +14,7 @@ export async function run(input: Input): Promise<number> {
   if (json && [undefined, '-'].includes(input.text('output')))
     throw new Error('--json: standard output is for the archive: name a file with -o');
   const reporter = copyReporter({ json, quiet: input.switch('quiet') ?? false });
-  return stoppable(async (signal) => {
-    try {
-      await save(input, reporter, signal);
-    } catch (error) {
-      reporter.failed((error as Error).message);
-      throw error;
-    }
-  });
+  return stoppable((signal) => save(input, reporter, signal), { reporter });
 }
 
 async function save(input: Input, observer: CopyReporter, signal: AbortSignal): Promise<void> {

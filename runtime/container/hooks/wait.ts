@@ -3,8 +3,7 @@ import type { Hook } from '../../../schemas/runtime-config.ts';
 import { P_PIDFD, POLL, SIG, W } from '../../linux/constants.ts';
 import { poll } from '../../linux/poll.ts';
 import { syscall, trySyscall } from '../../linux/syscall.ts';
-import { hookOf } from '../failure.ts';
-import { signalName } from '../signals.ts';
+import { describeStatus, hookOf } from '../failure.ts';
 
 /** Milliseconds of one wait in the kernel; a longer one is made of several. */
 const LONGEST = 3_600_000;
@@ -82,9 +81,5 @@ export function describeEnd(hook: Hook, pointer: string, end: HookEnd): string |
 function whatHappened({ timeout }: Hook, { wait, status }: HookEnd): string | undefined {
   if (wait === 'timeout') return `was killed, for it took longer than its timeout of ${timeout} s`;
   if (wait === 'abandoned') return "was killed, for the container's init has ended";
-  if (status === 0) return undefined;
-  const signal = status & 0x7f;
-  return signal === 0
-    ? `ended with status ${(status >> 8) & 0xff}`
-    : `was killed by ${signalName(signal)}`;
+  return status === 0 ? undefined : describeStatus(status);
 }

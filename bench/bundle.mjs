@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 /** The executable that `npm run build` makes. */
-export const SCOW = join(dirname(dirname(fileURLToPath(import.meta.url))), 'build/scow');
+const SCOW = join(dirname(dirname(fileURLToPath(import.meta.url))), 'build/scow');
 
 /** Those of scow and its peers that are installed, by name. */
 export function installedRuntimes() {

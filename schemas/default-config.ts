@@ -5,7 +5,7 @@ import type { CapabilityName, IdMapping, Mount, RuntimeConfig } from './runtime-
  * newer than 1.0.2, and crun before 1.9 refuses anything above 1.0.x: claiming no more than is
  * used keeps a bundle runnable everywhere.
  */
-export const GENERATED_OCI_VERSION = '1.0.2';
+const GENERATED_OCI_VERSION = '1.0.2';
 
 const CAPABILITIES: readonly CapabilityName[] = [
   'CAP_AUDIT_WRITE',

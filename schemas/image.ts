@@ -96,8 +96,3 @@ export interface ImageHistory {
   /** True where no layer belongs to this entry. */
   readonly empty_layer?: boolean;
 }
-
-/** The `oci-layout` file at the root of an image layout. */
-export interface Layout {
-  readonly imageLayoutVersion: string;
-}

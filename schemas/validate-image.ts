@@ -33,7 +33,7 @@ export function validateImageConfig(value: unknown): Violation[] {
   return check(imageConfig, value);
 }
 
-/** Every violation of the `oci-layout` file; if there is none, the value is a `Layout`. */
+/** Every violation of the `oci-layout` file (image-spec, image-layout.md: oci-layout file). */
 export function validateLayout(value: unknown): Violation[] {
   return check(layout, value);
 }

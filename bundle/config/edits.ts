@@ -36,7 +36,7 @@ const FIELDS: Readonly<Record<string, keyof ImageExecution>> = {
 };
 
 /** What can be emptied. */
-export const CLEARABLE: readonly string[] = ['annotation', ...Object.keys(FIELDS)];
+const CLEARABLE: readonly string[] = ['annotation', ...Object.keys(FIELDS)];
 
 /**
  * Sets fields of what an image's containers run.

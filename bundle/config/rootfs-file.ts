@@ -50,7 +50,7 @@ export function checkReadable(path: string, isFile: boolean, size: number): void
  * @returns undefined where there is none
  * @throws Error when it is no regular file, or larger than 16 MiB
  */
-export function readInRoot(rootfs: number, path: string): string | undefined {
+function readInRoot(rootfs: number, path: string): string | undefined {
   // NONBLOCK: a FIFO must not make us wait for a writer.
   const fd = openInRoot(rootfs, path, O.RDONLY | O.NONBLOCK | O.NOCTTY, ABSENT);
   if (fd === undefined) return undefined;
@@ -68,7 +68,7 @@ export function readInRoot(rootfs: number, path: string): string | undefined {
  *
  * @returns undefined where there is none, or we may not look
  */
-export function directoryInRoot(rootfs: number, path: string): Permissions | undefined {
+function directoryInRoot(rootfs: number, path: string): Permissions | undefined {
   const fd = openInRoot(rootfs, path, O.PATH | O.DIRECTORY, [...ABSENT, 'EACCES']);
   if (fd === undefined) return undefined;
   try {

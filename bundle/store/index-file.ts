@@ -29,7 +29,7 @@ export function readReferences(store: string): Reference[] {
 }
 
 /** @throws Error in one line when it is damaged */
-export function readIndexFile(store: string): Index {
+function readIndexFile(store: string): Index {
   const file = join(store, STORE.index);
   let text: string;
   try {

@@ -53,7 +53,7 @@ export async function summarise(store: Store): Promise<Summary[]> {
 }
 
 /** Describes one. A damaged one is described, too, as far as it goes. */
-export async function summaryOf(
+async function summaryOf(
   store: string,
   source: BlobSource,
   { name, descriptor }: Reference,

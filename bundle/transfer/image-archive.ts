@@ -155,7 +155,7 @@ export class ImageArchive {
 }
 
 /** Where a layout has a blob. */
-export function blobName(digest: string): string {
+function blobName(digest: string): string {
   const { algorithm, encoded } = parseDigest(digest);
   return `blobs/${algorithm}/${encoded}`;
 }

@@ -35,7 +35,6 @@ export const AT = {
   FDCWD: -100,
   SYMLINK_NOFOLLOW: 0x100,
   REMOVEDIR: 0x200,
-  SYMLINK_FOLLOW: 0x400,
   EACCESS: 0x200,
   NO_AUTOMOUNT: 0x800,
   EMPTY_PATH: 0x1000,
@@ -135,14 +134,12 @@ export const FSMOUNT_CLOEXEC = 1;
 export const FSCONFIG = {
   SET_FLAG: 0,
   SET_STRING: 1,
-  SET_FD: 5,
   CMD_CREATE: 6,
   CMD_RECONFIGURE: 7,
 } as const;
 
 /** fcntl(2) */
 export const F = {
-  GETFD: 1,
   SETFD: 2,
   GETFL: 3,
   SETFL: 4,
@@ -185,7 +182,6 @@ export const SCM_RIGHTS = 1;
 export const MSG = {
   CTRUNC: 0x8,
   TRUNC: 0x20,
-  DONTWAIT: 0x40,
   NOSIGNAL: 0x4000,
   CMSG_CLOEXEC: 0x40000000,
 } as const;
@@ -199,7 +195,6 @@ export const MAGIC = {
   DEVPTS_SUPER: 0x1cd1,
   SYSFS: 0x62656572,
   CGROUP2_SUPER: 0x63677270,
-  TMPFS: 0x01021994,
   SELINUX: 0xf97cff8c,
   RDTGROUP_SUPER: 0x7655821,
   OVERLAYFS_SUPER: 0x794c7630,

@@ -141,7 +141,7 @@ export function errnoName(code: number): string {
 }
 
 /** What an errno value means, in the words of strerror(3), beginning in lower case. */
-export function errnoMeaning(code: number): string {
+function errnoMeaning(code: number): string {
   return BY_CODE.get(code)?.meaning ?? `error ${code}`;
 }
 

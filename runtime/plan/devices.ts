@@ -89,7 +89,7 @@ export function devices(
 }
 
 /** The user mounts a directory of the host on /dev: nothing is made in it. */
-export function suppliesDev(config: RuntimeConfig): boolean {
+function suppliesDev(config: RuntimeConfig): boolean {
   return (config.mounts ?? []).some(
     ({ destination, type, options }) =>
       relative(destination) === 'dev' &&
@@ -281,7 +281,7 @@ function bindNode(node: Node, name: string, origin: Origin): Step[] {
 }
 
 /** makedev(3) as the kernel's mknod takes it. */
-export function device(major: number, minor: number): number {
+function device(major: number, minor: number): number {
   return ((minor & 0xff) | ((major & 0xfff) << 8) | ((minor & ~0xff) << 12)) >>> 0;
 }
 

@@ -149,7 +149,7 @@ export function candidates(process: Process): string[] {
 }
 
 /** PATH as the program's own environment has it. */
-export function searchPath(process: Process): string {
+function searchPath(process: Process): string {
   const entry = (process.env ?? []).findLast((value) => value.startsWith('PATH='));
   return entry === undefined ? DEFAULT_PATH : entry.slice('PATH='.length);
 }

@@ -1,4 +1,12 @@
-import { AT, MAGIC, O, RESOLVE, S } from '../linux/constants.ts';
+import {
+  AT,
+  MAGIC,
+  MOVE_MOUNT_F_EMPTY_PATH,
+  MOVE_MOUNT_T_EMPTY_PATH,
+  O,
+  RESOLVE,
+  S,
+} from '../linux/constants.ts';
 import {
   call,
   type Flags,
@@ -175,7 +183,10 @@ export function attach(mount: Value, target: Value, origin: Origin): Step {
       '',
       target,
       '',
-      { flags: 0x44, text: 'MOVE_MOUNT_F_EMPTY_PATH|MOVE_MOUNT_T_EMPTY_PATH' },
+      {
+        flags: MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH,
+        text: 'MOVE_MOUNT_F_EMPTY_PATH|MOVE_MOUNT_T_EMPTY_PATH',
+      },
     ],
     origin,
   );

@@ -5,7 +5,7 @@ import { type CallStep, flatten, type Step, type Value } from '../../runtime/pla
 import type { RuntimeConfig } from '../../schemas/runtime-config.ts';
 
 /** A host whose root runs scow: nothing of it is read from the machine. */
-export const FACTS: Facts = {
+const FACTS: Facts = {
   privileged: true,
   nested: false,
   ignoredSignals: [],
@@ -18,7 +18,7 @@ export const FACTS: Facts = {
   caller: { environment: [], umask: 0o022, ignoredSignals: [] },
 };
 
-export const OPTIONS: PlanOptions = {
+const OPTIONS: PlanOptions = {
   id: 'test',
   bundle: '/bundle',
   preserveFds: 0,
@@ -72,7 +72,7 @@ export function show(step: Step): string {
 }
 
 /** A value of a step: results, descriptors and places by their names. */
-export function showValue(value: Value): string {
+function showValue(value: Value): string {
   if (typeof value === 'string') return JSON.stringify(value);
   if (typeof value !== 'object') return String(value);
   if ('text' in value) return value.text;

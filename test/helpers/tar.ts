@@ -22,7 +22,7 @@ export interface TarFields {
   readonly patches?: readonly (readonly [offset: number, bytes: Bytes])[];
 }
 
-export function bytesOf(value: Bytes): Buffer {
+function bytesOf(value: Bytes): Buffer {
   return typeof value === 'string' ? Buffer.from(value) : Buffer.from(value);
 }
 
@@ -58,7 +58,7 @@ export function header(fields: TarFields): Buffer {
 }
 
 /** Content, filled up to whole blocks. */
-export function padded(content: Bytes): Buffer {
+function padded(content: Bytes): Buffer {
   const bytes = bytesOf(content);
   return Buffer.concat([bytes, Buffer.alloc(-bytes.length & 511)]);
 }
@@ -69,7 +69,7 @@ export function entry(fields: TarFields): Buffer {
 }
 
 /** The body of a PAX extended header. */
-export function paxRecords(records: readonly (readonly [key: Bytes, value: Bytes])[]): Buffer {
+function paxRecords(records: readonly (readonly [key: Bytes, value: Bytes])[]): Buffer {
   return Buffer.concat(
     records.map(([key, value]) => {
       const rest = Buffer.concat([

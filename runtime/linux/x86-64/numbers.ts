@@ -94,7 +94,6 @@ export const NUMBERS = {
   tgkill: 234,
   set_mempolicy: 238,
   waitid: 247,
-  add_key: 248,
   keyctl: 250,
   ioprio_set: 251,
   inotify_add_watch: 254,

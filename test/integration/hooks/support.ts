@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Hook, Hooks } from '../../../schemas/runtime-config.ts';
 import { bundleOf, type EditableConfig, testDirectory } from '../../helpers/scow.ts';
@@ -91,9 +91,4 @@ export function hooked(hooks: Hooks, edit: (config: EditableConfig) => void = ()
   });
   mkdirSync(join(bundle, 'rootfs/notes'));
   return bundle;
-}
-
-/** Makes a program of the container, a shell script. */
-export function program(bundle: string, name: string, script: string): void {
-  writeFileSync(join(bundle, 'rootfs/bin', name), `#!/bin/sh\n${script}\n`, { mode: 0o755 });
 }

@@ -81,7 +81,7 @@ export function picture(canary: string): Host {
 }
 
 /** Tests that run beside this one mount and unmount below directories of their own. */
-export function hostMounts(): string[] {
+function hostMounts(): string[] {
   return readFileSync('/proc/self/mountinfo', 'latin1')
     .split('\n')
     .map((line) => line.split(' ').slice(2).join(' '))

@@ -6,7 +6,7 @@ import { FakeRegistry, type Intercept } from '../../../helpers/fake-registry.ts'
 import type { Engine } from '../../../helpers/scow.ts';
 
 /** A registry in memory that the tests of a file make misbehave, and a home for each test. */
-export class Workplace {
+class Workplace {
   registry!: FakeRegistry;
   /** The user's home, with nothing in it. */
   home = '';

@@ -80,6 +80,8 @@ function buildEngine() {
     '--chunk-naming=node_modules/[name]-[hash].[ext]',
     // A command of the runtime is over before compiled code would pay: 80 ms of CPU become 45.
     '--compile-jit-policy=100',
+    // What is not in the file needs not be mapped and decoded: 3 of 39 ms of a `run`.
+    '--minify',
     '--no-compile-autoload-dotenv',
     '--no-compile-autoload-bunfig',
     '--no-compile-autoload-tsconfig',

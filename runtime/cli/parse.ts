@@ -1,11 +1,10 @@
-import { parseArgs } from 'node:util';
 import type { Flag } from './table.ts';
 
 /** The values of flags, by name. */
 export class Flags {
-  readonly #values: Readonly<Record<string, unknown>>;
+  readonly #values: Readonly<Values>;
 
-  constructor(values: Readonly<Record<string, unknown>>) {
+  constructor(values: Readonly<Values>) {
     this.#values = values;
   }
 
@@ -48,7 +47,9 @@ export interface Parsed {
 }
 
 /**
- * Reads flags off a command line.
+ * Reads flags off a command line. Engines are written for runtimes that use Go's flag package:
+ * there `-name` is `--name`, a switch may have a value (`--detach=true`), a value may begin with
+ * a dash, and of a flag that is given twice the last counts.
  *
  * @param flagsFirst the first argument that is no flag ends the flags
  * @throws Error for an unknown flag, a missing value or one that is not allowed
@@ -58,66 +59,54 @@ export function parse(
   flags: readonly Flag[],
   { flagsFirst }: { flagsFirst: boolean },
 ): Parsed {
-  const { options, rest } = respell(args, flags, flagsFirst);
-  let values: Record<string, unknown>;
-  try {
-    ({ values } = parseArgs({ args: options, options: optionsOf(flags), strict: true }));
-  } catch (cause) {
-    // The first sentence says what is wrong; the engines' advice after it is about parseArgs.
-    const [what = ''] = (cause as Error).message.split(/\.\s/);
-    throw new Error(what.charAt(0).toLowerCase() + what.slice(1), { cause });
-  }
-  for (const { name, choices } of flags) {
-    const value = values[name];
-    if (typeof value === 'string' && choices !== undefined && !choices.includes(value))
-      throw new Error(`--${name} ${value}: give one of ${choices.join(', ')}`);
-  }
-  return { flags: new Flags(values), rest };
-}
-
-function optionsOf(flags: readonly Flag[]) {
-  const entries = flags.map(({ name, short, value, repeatable: multiple = false }) => {
-    const type = value === undefined ? ('boolean' as const) : ('string' as const);
-    return [name, { type, multiple, ...(short === undefined ? {} : { short }) }] as const;
-  });
-  return Object.fromEntries(entries);
-}
-
-/**
- * Spells flags in the one way that parseArgs knows. Engines are written for runtimes that use Go's
- * flag package: there `-name` is `--name`, a switch may have a value (`--detach=true`), and a
- * value may begin with a dash.
- */
-function respell(args: readonly string[], flags: readonly Flag[], flagsFirst: boolean) {
-  const options: string[] = [];
+  const values: Values = {};
   const rest: string[] = [];
   for (let i = 0; i < args.length; i++) {
     const arg = args[i] as string;
     const [, name, given] = /^--?([^-=][^=]*)(?:=(.*))?$/s.exec(arg) ?? [];
     if (name === undefined) {
-      if (arg === '--') return { options, rest: [...rest, ...args.slice(i + 1)] };
-      if (flagsFirst) return { options, rest: args.slice(i) };
+      if (arg === '--') return { flags: new Flags(values), rest: [...rest, ...args.slice(i + 1)] };
+      if (flagsFirst) return { flags: new Flags(values), rest: args.slice(i) };
       rest.push(arg);
       continue;
     }
     const flag = flags.find((known) => known.name === name || known.short === name);
-    if (flag === undefined) options.push(isGroup(name, flags) ? arg : `--${name}`);
-    else if (flag.value === undefined) options.push(...spellSwitch(flag, arg, given));
-    else if (given !== undefined) options.push(`--${flag.name}=${given}`);
-    else if (i + 1 < args.length) options.push(`--${flag.name}=${args[++i]}`);
-    else options.push(`--${flag.name}`);
+    if (flag === undefined) switchGroup(name, flags, values);
+    else if (flag.value === undefined) values[flag.name] = switched(flag, given);
+    else keep(flag, given ?? args[++i], values);
   }
-  return { options, rest };
+  return { flags: new Flags(values), rest };
 }
 
-/** Whether a word is made of switches' letters: `-dk`. Else it is a long name, as Go has it. */
-function isGroup(word: string, flags: readonly Flag[]): boolean {
-  return [...word].every((letter) =>
-    flags.some(({ short, value }) => short === letter && value === undefined),
+type Values = Record<string, boolean | string | string[]>;
+
+/** Turns on what a word of switches' letters, `-dk`, is made of. Any other word is a long name, as Go has it. */
+function switchGroup(word: string, flags: readonly Flag[], values: Values): void {
+  const group = [...word].map((letter) =>
+    flags.find(({ short, value }) => short === letter && value === undefined),
   );
+  for (const flag of group) {
+    if (flag === undefined) throw new Error(`unknown option '--${word}'`);
+    values[flag.name] = true;
+  }
 }
 
-function spellSwitch(flag: Flag, arg: string, given: string | undefined): string[] {
-  if (given === undefined || /^(1|t|true)$/i.test(given)) return [`--${flag.name}`];
-  return /^(0|f|false)$/i.test(given) ? [] : [arg];
+/** What strconv.ParseBool of Go takes. */
+function switched(flag: Flag, given = 'true'): boolean {
+  if (/^(1|t|true)$/i.test(given)) return true;
+  if (/^(0|f|false)$/i.test(given)) return false;
+  throw new Error(`option '${spelt(flag)}' does not take an argument`);
+}
+
+function keep(flag: Flag, value: string | undefined, values: Values): void {
+  const { name, choices, repeatable } = flag;
+  if (value === undefined) throw new Error(`option '${spelt(flag)} <value>' argument missing`);
+  if (choices !== undefined && !choices.includes(value))
+    throw new Error(`--${name} ${value}: give one of ${choices.join(', ')}`);
+  if (repeatable) values[name] = [...((values[name] as string[] | undefined) ?? []), value];
+  else values[name] = value;
+}
+
+function spelt({ name, short }: Flag): string {
+  return short === undefined ? `--${name}` : `-${short}, --${name}`;
 }

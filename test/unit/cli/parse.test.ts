@@ -32,6 +32,7 @@ describe('every way in which engines spell flags', () => {
     '--detach --bundle /x --bundle /b id',
     '--detach --bundle /b -- id',
     '--detach --keep=F --bundle /b id',
+    '--detach=false --detach --keep --keep=false --bundle /b id',
   ])('%s', (line) => {
     expect(parsed(line)).toEqual({ bundle: '/b', detach: true, keep: false, rest: 'id' });
   });
@@ -66,6 +67,7 @@ describe('what is wrong is said', () => {
   test.each([
     ['--bogus id', "unknown option '--bogus'"],
     ['-bogus=1 id', "unknown option '--bogus'"],
+    ['-dx id', "unknown option '--dx'"],
     ['id --bundle', "option '-b, --bundle <value>' argument missing"],
     ['--detach=maybe id', "option '-d, --detach' does not take an argument"],
     ['--format yaml id', '--format yaml: give one of table, json'],

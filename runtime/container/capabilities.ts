@@ -56,9 +56,9 @@ function available(ownUserNamespace: boolean): Available {
     return { bounding: all, permitted: all };
   }
   const status = readFileSync('/proc/self/status', 'latin1');
-  const setOf = (name: string) =>
-    BigInt(`0x${new RegExp(`^${name}:\\s*([0-9a-f]+)$`, 'm').exec(status)?.[1] ?? '0'}`);
-  return { bounding: setOf('CapBnd'), permitted: setOf('CapPrm') };
+  const [, permitted = '0'] = /^CapPrm:\s*([0-9a-f]+)$/m.exec(status) ?? [];
+  const [, bounding = '0'] = /^CapBnd:\s*([0-9a-f]+)$/m.exec(status) ?? [];
+  return { bounding: BigInt(`0x${bounding}`), permitted: BigInt(`0x${permitted}`) };
 }
 
 /** Nothing is added to the bounding set, whatever is permitted. */

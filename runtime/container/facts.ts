@@ -67,7 +67,7 @@ export function readCaller(): Caller {
 function findRootfs(config: RuntimeConfig, bundle: string): string {
   const path = absolute(config.root?.path ?? 'rootfs', bundle);
   try {
-    const real = realpathSync(path);
+    const real = realpathSync.native(path);
     if (statSync(real).isDirectory()) return real;
   } catch (cause) {
     throw new Error(`cannot use ${path} as the root filesystem: ${reason(cause)}  [/root/path]`, {

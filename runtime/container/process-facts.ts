@@ -15,7 +15,8 @@ export function readProcessFacts(): ProcessFacts {
 /** The signals that this process ignores: SigIgn of proc(5), a set of bits. */
 export function ignoredSignals(status = readFileSync('/proc/self/status', 'latin1')): number[] {
   const set = BigInt(`0x${/^SigIgn:\s*([0-9a-f]+)$/m.exec(status)?.[1] ?? '0'}`);
-  return Array.from({ length: 64 }, (_, i) => i + 1).filter(
-    (signal) => (set >> BigInt(signal - 1)) & 1n,
-  );
+  const ignored: number[] = [];
+  for (let signal = 1; signal <= 64; signal++)
+    if ((set >> BigInt(signal - 1)) & 1n) ignored.push(signal);
+  return ignored;
 }

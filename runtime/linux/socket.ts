@@ -105,9 +105,10 @@ function receivedDescriptors({ view, control }: Message): number[] {
   if (view.getInt32(control + CMSGHDR.level, true) !== SOL_SOCKET) return [];
   if (view.getInt32(control + CMSGHDR.type, true) !== SCM_RIGHTS) return [];
   const count = (readWord(view, control + CMSGHDR.len) - CMSGHDR.data) >> 2;
-  return Array.from({ length: count }, (_, i) =>
-    view.getInt32(control + CMSGHDR.data + 4 * i, true),
-  );
+  const descriptors: number[] = [];
+  for (let i = 0; i < count; i++)
+    descriptors.push(view.getInt32(control + CMSGHDR.data + 4 * i, true));
+  return descriptors;
 }
 
 /**

@@ -63,15 +63,16 @@ export function giveUpAdmin(process: Process, facts: CredentialFacts): Step[] {
 
 function boundingSet(process: Process, facts: CredentialFacts): Step[] {
   const kept = new Set((process.capabilities?.bounding ?? []).map(capabilityNumber));
-  const dropped = Array.from({ length: facts.lastCapability + 1 }, (_, i) => i).filter(
-    (number) => !kept.has(number),
-  );
-  return dropped.map((number) =>
-    call('prctl', [flags('PR', PR, 'CAPBSET_DROP'), number, 0, 0, 0], {
-      pointer: `${CAPABILITIES}/bounding`,
-      why: `drop capability ${number} from the bounding set`,
-    }),
-  );
+  const drop = flags('PR', PR, 'CAPBSET_DROP');
+  const steps: Step[] = [];
+  for (let number = 0; number <= facts.lastCapability; number++) {
+    if (kept.has(number)) continue;
+    const why = `drop capability ${number} from the bounding set`;
+    steps.push(
+      call('prctl', [drop, number, 0, 0, 0], { pointer: `${CAPABILITIES}/bounding`, why }),
+    );
+  }
+  return steps;
 }
 
 /**

@@ -195,11 +195,29 @@ export function flags<T extends Record<string, number>>(
 ): Flags {
   // Added, not or-ed: some of clone's flags lie beyond the 32 bits of JavaScript's «|».
   let value = 0;
-  for (const name of new Set(names)) value += table[name] as number;
-  return {
-    flags: value,
-    text: names.length === 0 ? '0' : names.map((name) => `${prefix}_${name}`).join('|'),
-  };
+  for (let i = 0; i < names.length; i++) {
+    const name = names[i] as keyof T & string;
+    if (names.indexOf(name) === i) value += table[name] as number;
+  }
+  return new NamedFlags(value, prefix, names);
+}
+
+/** Most plans are never shown: the text is made when it is asked for. */
+class NamedFlags implements Flags {
+  readonly flags: number;
+  readonly #prefix: string;
+  readonly #names: readonly string[];
+
+  constructor(value: number, prefix: string, names: readonly string[]) {
+    this.flags = value;
+    this.#prefix = prefix;
+    this.#names = names;
+  }
+
+  get text(): string {
+    if (this.#names.length === 0) return '0';
+    return this.#names.map((name) => `${this.#prefix}_${name}`).join('|');
+  }
 }
 
 /** Every step of a list, nested ones too, in the order of their numbers. */

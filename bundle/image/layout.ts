@@ -102,13 +102,11 @@ async function readIndex(storage: Storage): Promise<Index> {
 function hint(storage: Storage): string {
   const names = storage.topLevel();
   const has = (...wanted: string[]) => wanted.every((name) => names.includes(name));
-  const convert = (transport: string) =>
-    `(skopeo copy ${transport}:${storage.path} oci:LAYOUT:latest makes a layout of it)`;
   if (names.length === 0) return ' (it is empty)';
   if (has('version', 'manifest.json'))
-    return `; it looks like skopeo's "dir" format ${convert('dir')}`;
+    return `; it looks like skopeo's "dir" format (skopeo copy dir:${storage.path} oci:LAYOUT:latest makes a layout of it)`;
   if (has('manifest.json') || has('repositories'))
-    return `; it looks like an archive of docker save ${convert('docker-archive')}`;
+    return `; it looks like an archive of docker save, which docker-archive:${storage.path} names`;
   if (has('config.json', 'rootfs')) return '; it looks like a bundle, already unpacked';
   if (has('index.json', 'blobs')) return ', though it has index.json and blobs';
   if (has('etc', 'usr')) return '; it looks like a root filesystem';

@@ -3,7 +3,12 @@ import { absoluteReference } from '../image/reference.ts';
 import type { ImageSource } from '../image/source.ts';
 import { NoSuchImage } from '../store/lookup.ts';
 import type { Store } from '../store/store.ts';
-import { openSource, parseLocation } from '../transfer/locations.ts';
+import {
+  type FileLocation,
+  openFile,
+  parseLocation,
+  withLayoutHint,
+} from '../transfer/locations.ts';
 
 /** An image that a bundle is to be made of. */
 export interface OpenImage {
@@ -36,10 +41,15 @@ export async function openImage(
     const name = await fetch(text);
     return { source: await store.source(name), origin: { image: name } };
   }
+  return openImageFile(location);
+}
+
+/** Opens an image that is in a file or a directory. The caller closes the source. */
+export async function openImageFile(location: FileLocation): Promise<OpenImage> {
   const { kind, reference } = location;
   const path = absoluteReference(reference);
   return {
-    source: await openSource(text, {}),
+    source: await openFile(location),
     origin: { layout: kind === 'docker-archive' ? `${kind}:${path}` : path },
   };
 }
@@ -54,13 +64,13 @@ async function nameIn(
     await store.find(text);
     return text;
   } catch (error) {
-    if (!(error instanceof NoSuchImage) || fetch === undefined || text.startsWith('localhost/'))
-      throw error;
+    if (!(error instanceof NoSuchImage)) throw error;
+    if (fetch === undefined || text.startsWith('localhost/')) throw withLayoutHint(text, error);
     try {
       return await fetch(text);
     } catch (failure) {
       const why = `${error.message}; and ${(failure as Error).message}`;
-      throw new Error(why, { cause: failure });
+      throw withLayoutHint(text, new Error(why, { cause: failure }));
     }
   }
 }

@@ -4,20 +4,19 @@ import { withRoot } from '../config/rootfs-file.ts';
 import { writeRuntimeConfig } from '../config/runtime-config.ts';
 import { recordOf, writeRecord } from '../existing/record.ts';
 import { layerSources } from '../image/layers.ts';
-import { openLayoutImage } from '../image/layout-source.ts';
 import { parsePlatform } from '../image/platform.ts';
-import { absoluteReference } from '../image/reference.ts';
 import { type Image, resolveImage } from '../image/resolve.ts';
-import type { BlobSource } from '../image/source.ts';
 import { applyLayers } from '../layers/apply.ts';
 import type { Privileges } from '../layers/privileges.ts';
 import type { SizeLimit } from '../layers/size-limit.ts';
+import { parseFileLocation } from '../transfer/locations.ts';
 import { planOf, type UnpackObserver, type UnpackPlan, warnOfForeign } from './observer.ts';
+import { type OpenImage, openImageFile } from './open-image.ts';
 import { abandon, openStaging, type Staging } from './staging.ts';
 
 /** What to unpack, where to, and how. */
 export interface UnpackOptions {
-  /** `LAYOUT[:TAG]` */
+  /** `LAYOUT[:TAG]`, or another place as `parseFileLocation` reads it. */
   readonly image: string;
   /** The bundle's directory: one that does not exist, or is empty. */
   readonly bundle: string;
@@ -47,7 +46,7 @@ export async function unpack(
   signal: AbortSignal,
 ): Promise<UnpackPlan> {
   const platform = options.platform === undefined ? undefined : parsePlatform(options.platform);
-  const source = await openLayoutImage(options.image);
+  const { source, origin } = await openImageFile(parseFileLocation(options.image));
   try {
     const image = await resolveImage(source, platform);
     const plan = planOf(image);
@@ -55,7 +54,7 @@ export async function unpack(
     const staging = openStaging(options.bundle);
     try {
       observer.begin(plan);
-      await fill(staging, image, source, options, observer, signal);
+      await fill(staging, { image, source, origin }, options, observer, signal);
       signal.throwIfAborted();
       staging.commit();
     } catch (error) {
@@ -70,8 +69,7 @@ export async function unpack(
 
 async function fill(
   staging: Staging,
-  image: Image,
-  source: BlobSource,
+  { image, source, origin }: OpenImage & { readonly image: Image },
   options: UnpackOptions,
   observer: UnpackObserver,
   signal: AbortSignal,
@@ -96,6 +94,5 @@ async function fill(
   });
   const warn = (line: string) => observer.warning(line);
   withRoot(rootfs, (root) => writeRuntimeConfig(staging.path, root, image.config, options, warn));
-  const origin = { layout: absoluteReference(options.image), how: 'copy', privileges } as const;
-  writeRecord(staging.path, recordOf(image, origin));
+  writeRecord(staging.path, recordOf(image, { ...origin, how: 'copy', privileges }));
 }

@@ -1,3 +1,5 @@
+import { existsSync, statSync } from 'node:fs';
+import { join } from 'node:path';
 import { openLayoutImage } from '../image/layout-source.ts';
 import { type ImageName, parseName } from '../image/name.ts';
 import { parseImageReference } from '../image/reference.ts';
@@ -8,9 +10,17 @@ import { openStore } from '../store/store.ts';
 import { dockerArchiveDestination, ociArchiveDestination } from './archive-destination.ts';
 import { layoutDestination } from './layout-destination.ts';
 
+const FILES = ['oci', 'oci-archive', 'docker-archive'] as const;
+
+/** `oci:DIR[:TAG]`, `oci-archive:FILE[:TAG]` or `docker-archive:FILE[:NAME]`. */
+export interface FileLocation {
+  readonly kind: (typeof FILES)[number];
+  readonly reference: string;
+}
+
 /** Where an image is, or is to go, as people write it. */
 export type Location =
-  | { readonly kind: 'oci' | 'oci-archive' | 'docker-archive'; readonly reference: string }
+  | FileLocation
   | { readonly kind: 'registry'; readonly name: ImageName }
   /** A name in the store, or of a registry; `remote` where it says its registry. */
   | { readonly kind: 'name'; readonly text: string; readonly remote: ImageName | undefined };
@@ -19,8 +29,6 @@ export interface LocationOptions extends RegistryOptions {
   /** The value of `--store`. */
   readonly store?: string | undefined;
 }
-
-const FILES = ['oci', 'oci-archive', 'docker-archive'] as const;
 
 /**
  * Reads `oci:DIR[:TAG]`, `oci-archive:FILE[:TAG]`, `docker-archive:FILE[:NAME]`, `docker://NAME`, or a
@@ -46,6 +54,25 @@ export function parseLocation(text: string): Location {
 }
 
 /**
+ * Reads what `unpack --image` takes: the place of a file, or a layout without `oci:` before it. A
+ * layout in a folder that is called `oci` is meant where there is nothing else.
+ *
+ * @throws Error in one line, as `parseLocation` does, and for an image that is in no file
+ */
+export function parseFileLocation(text: string): FileLocation {
+  const plain: FileLocation = { kind: 'oci', reference: text };
+  if (!/^(?:oci|oci-archive|docker-archive|docker):/.test(text)) return plain;
+  const location = parseLocation(text);
+  if (location.kind === 'registry')
+    throw new Error(
+      `${text} is in a registry: scow-bundle copy ${text} oci:LAYOUT:TAG brings it; or pull it, and create a bundle`,
+    );
+  if (location.kind === 'name') return plain;
+  const exists = (one: FileLocation) => existsSync(parseImageReference(one.reference).layout);
+  return exists(plain) && !exists(location) ? plain : location;
+}
+
+/**
  * Opens the image at a place. A plain name is looked up in the store first, then in the
  * registry that it means.
  *
@@ -54,16 +81,18 @@ export function parseLocation(text: string): Location {
 export async function openSource(text: string, options: LocationOptions): Promise<ImageSource> {
   const location = parseLocation(text);
   switch (location.kind) {
-    case 'oci':
-    case 'oci-archive':
-      return openLayoutImage(location.reference);
-    case 'docker-archive':
-      return openFromDockerArchive(location.reference);
     case 'registry':
       return openFromRegistry(location.name, options);
     case 'name':
       return openByName(location.text, options);
+    default:
+      return openFile(location);
   }
+}
+
+/** Opens the image in a file or a directory. @throws Error in one line */
+export function openFile({ kind, reference }: FileLocation): Promise<ImageSource> {
+  return kind === 'docker-archive' ? openFromDockerArchive(reference) : openLayoutImage(reference);
 }
 
 /**
@@ -118,9 +147,21 @@ async function openByName(text: string, options: LocationOptions): Promise<Image
   try {
     return await openStore(options.store).source(text);
   } catch (error) {
-    if (!(error instanceof NoSuchImage) || text.startsWith('localhost/')) throw error;
+    if (!(error instanceof NoSuchImage)) throw error;
+    if (text.startsWith('localhost/')) throw withLayoutHint(text, error);
     return openElsewhere(text, error, options);
   }
+}
+
+/** The error for a name that leads nowhere, with another meaning that it may have. */
+export function withLayoutHint(text: string, error: Error): Error {
+  const { layout } = parseImageReference(text);
+  const stat = statSync(layout, { throwIfNoEntry: false });
+  const kind = stat?.isFile() ? 'oci-archive' : 'oci';
+  if (!stat?.isFile() && !existsSync(join(layout, 'oci-layout'))) return error;
+  return new Error(`${error.message}; if ${layout} here is meant, write ${kind}:${text}`, {
+    cause: error,
+  });
 }
 
 /** The image of a registry that a name means which the store does not know. */
@@ -133,13 +174,16 @@ async function openElsewhere(
   try {
     name = parseName(text);
   } catch {
-    throw missing;
+    throw withLayoutHint(text, missing);
   }
   try {
     return await openFromRegistry(name, options);
   } catch (error) {
     options.signal?.throwIfAborted();
-    throw new Error(`${missing.message}; and ${(error as Error).message}`, { cause: error });
+    throw withLayoutHint(
+      text,
+      new Error(`${missing.message}; and ${(error as Error).message}`, { cause: error }),
+    );
   }
 }
 

@@ -178,7 +178,7 @@ export const BUNDLES: readonly Command[] = [
         name: 'image',
         value: 'LAYOUT[:TAG]',
         about:
-          'an OCI image layout, as a directory or a tar archive, and a tag in it; without a tag "latest", or the only image',
+          'an OCI image layout, as a directory or a tar archive, and a tag in it; without a tag "latest", or the only image; also with oci: or oci-archive: before it, or docker-archive:FILE',
         required: true,
       },
       ...MAKING,

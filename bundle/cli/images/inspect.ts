@@ -4,13 +4,12 @@ import { print } from '../../../runtime/linux/output.ts';
 import type { Platform } from '../../../schemas/image.ts';
 import { isMounted } from '../../existing/mount.ts';
 import { type BundleRecord, bundlePath, RECORD, readRecord } from '../../existing/record.ts';
-import { openLayoutImage } from '../../image/layout-source.ts';
 import { readDocument } from '../../image/read-blob.ts';
 import { findImage, type Image } from '../../image/resolve.ts';
 import type { ImageSource } from '../../image/source.ts';
 import { factsOf, storeFactsOf } from '../../store/facts.ts';
 import { openStore, type Store } from '../../store/store.ts';
-import { openSource } from '../../transfer/locations.ts';
+import { openFile, openSource, parseFileLocation } from '../../transfer/locations.ts';
 import type { Input } from '../command.ts';
 import { jsonText } from '../format.ts';
 import { locationOptions, platformOf } from '../transfer/options.ts';
@@ -44,7 +43,7 @@ async function sourceOf({
 }: BundleRecord): Promise<ImageSource | undefined> {
   try {
     if (store !== undefined) return await openStore(store).source(manifest);
-    return layout === undefined ? undefined : await openLayoutImage(layout);
+    return layout === undefined ? undefined : await openFile(parseFileLocation(layout));
   } catch {
     return undefined;
   }

@@ -43,6 +43,10 @@ function layerOf(manifest: Descriptor): Descriptor {
 }
 
 describe('what is no layout is called by its name', () => {
+  test('an image in a registry', () => {
+    refused('docker://alpine', /docker:\/\/alpine is in a registry: scow-bundle copy docker:/);
+  });
+
   test('nothing at all', () => {
     refused(
       join(home, 'nowhere'),
@@ -71,7 +75,7 @@ describe('what is no layout is called by its name', () => {
     spawnSync('tar', ['-C', tree, '-cf', path, 'manifest.json']);
     refused(
       path,
-      `${path} is not an image layout: it has no file oci-layout; it looks like an archive of docker save (skopeo copy docker-archive:${path} oci:LAYOUT:latest makes a layout of it)`,
+      `${path} is not an image layout: it has no file oci-layout; it looks like an archive of docker save, which docker-archive:${path} names`,
     );
     writeFileSync(join(tree, 'version'), 'Directory Transport Version: 1.1\n');
     refused(tree, /it looks like skopeo's "dir" format \(skopeo copy dir:/);

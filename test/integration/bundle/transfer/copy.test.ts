@@ -6,6 +6,7 @@ import {
   mkdtempSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   writeFileSync,
 } from 'node:fs';
@@ -171,10 +172,20 @@ test("--format oci converts Docker's formats, and says so", () => {
   );
 });
 
+test('a layout that is taken for a name, and one in a folder with the name of a kind', () => {
+  const call = (...args: string[]) => scowBundle(['--store', at('store'), ...args], { cwd: home });
+  expect(call('create', 'layout:one', 'bundle').stderr).toBe(
+    `scow-bundle: no image "layout:one" in ${at('store')}: it is empty; if layout here is meant, write oci:layout:one\n`,
+  );
+  renameSync(at('layout'), at('oci'));
+  expect(call('unpack', '--image', 'oci:one', 'bundle')).toMatchObject({ status: 0 });
+  expect(call('unpack', '--image', 'oci:oci:both', 'both')).toMatchObject({ status: 0 });
+});
+
 test('archives of skopeo and podman, and of old Dockers with links, are read', () => {
   skopeo('copy', `oci:${layout.path}:one`, `docker-archive:${at('theirs.tar')}:theirs:1`);
   copied(`docker-archive:${at('theirs.tar')}`, `oci:${at('out')}:theirs`);
-  const bundle = scowBundle(['unpack', '--image', `${at('out')}:theirs`, at('bundle')]);
+  const bundle = scowBundle(['unpack', '--image', `oci:${at('out')}:theirs`, at('bundle')]);
   expect(bundle).toMatchObject({ status: 0 });
   expect(readFileSync(at('bundle/rootfs/etc/name'), 'utf8')).toBe('a');
   expect(existsSync(at('bundle/rootfs/b'))).toBe(true);
@@ -212,9 +223,12 @@ test('archives of skopeo and podman, and of old Dockers with links, are read', (
     'x',
   ]);
   expect(stdout.trim()).toBe(indexOf(at('out')).manifests[1]?.digest);
-  expect(scowBundle(['unpack', '--image', `${at('out')}:old`, at('bundle2')])).toMatchObject({
-    status: 0,
+  const unpacked = scowBundle(['unpack', '--image', 'docker-archive:old.tar:old', 'b2'], {
+    cwd: home,
   });
+  expect(unpacked).toMatchObject({ status: 0 });
+  rmSync(at('b2/rootfs/b'));
+  expect(scowBundle(['diff', at('b2')]).stdout).toBe('D /b\n');
   expect(copy(`docker-archive:${at('old.tar')}`, 'x').stderr).toBe(
     `scow-bundle: ${at('old.tar')} holds 2 images: name one of them: it has old:latest, other:latest\n`,
   );

@@ -7,12 +7,30 @@ export const FORMAT: Flag = {
   about: 'how to print it: for people, or for programs; "table" by default',
 };
 
+/** The same flag of a command that prints JSON in any case. */
+export const JSON_FORMAT: Flag = {
+  name: 'format',
+  value: 'json',
+  about: 'changes nothing: it is JSON in any case',
+};
+
 /** @throws Error for another format than the two */
 export function wantsJson(input: Input): boolean {
-  const format = input.text('format') ?? 'table';
-  if (format !== 'table' && format !== 'json')
-    throw new Error(`--format ${JSON.stringify(format)}: want table or json`);
-  return format === 'json';
+  return chosen(input, ['table', 'json']) === 'json';
+}
+
+/** Takes `JSON_FORMAT`. @throws Error for another format */
+export function checkJson(input: Input): void {
+  chosen(input, ['json']);
+}
+
+function chosen(input: Input, formats: readonly string[]): string | undefined {
+  const format = input.text('format');
+  if (format === undefined || formats.includes(format)) return format;
+  const hint = format.includes('{{')
+    ? '; there are no templates: take a part of the JSON, as with jq'
+    : '';
+  throw new Error(`--format ${JSON.stringify(format)}: want ${formats.join(' or ')}${hint}`);
 }
 
 /** A value as it is printed for programs. */

@@ -43,7 +43,7 @@ export async function parse(args: readonly string[]): Promise<Request> {
     const who = command === undefined ? 'scow-bundle' : `scow-bundle ${command.name}`;
     throw new Error(`${sentence(failure, command)} (see ${who} --help)`);
   }
-  if (command === undefined || output !== '') return { print: `${output}\n` };
+  if (command === undefined || output !== '') return { print: `${helpText(output)}\n` };
   const last = command.positionals.at(-1);
   const rest = last?.rest ? { [last.name]: line.rest } : {};
   return { command, input: inputOf({ ...values, ...rest }) };
@@ -119,6 +119,11 @@ function addFlag(builder: Argv, { name, short, value, about, required }: Flag): 
     ...(short === undefined ? {} : { alias: short }),
     ...(required ? { demandOption: true } : {}),
   });
+}
+
+/** yargs's help, but for what it says of arguments of which there may be many. */
+function helpText(text: string): string {
+  return text.replaceAll(/ \[default: \[\]\]/g, '');
 }
 
 /** What is given several times comes as a list. */

@@ -10,11 +10,11 @@ import { detectPrivileges, type Privileges } from '../layers/privileges.ts';
 import { compareTrees } from '../layers/write/changes.ts';
 import { type DiskFile, displayPath, type TreeFile } from '../layers/write/disk-file.ts';
 import { DiskTree } from '../layers/write/disk-tree.ts';
-import type { Problem } from './check.ts';
 import { blobSize, chainIdOf, layerDirectory, STORE } from './files.ts';
 import { ensureLayers } from './layers.ts';
 import { findLeases } from './leases.ts';
 import { withLock } from './lock.ts';
+import { type Problem, problemOf } from './problem.ts';
 import type { Store } from './store.ts';
 
 /**
@@ -43,7 +43,7 @@ export async function checkLayers(store: Store, repair: boolean): Promise<Proble
     }
     return await withLock(store.path, 'exclusive', () =>
       [...differing].map(([directory, message]) =>
-        repair ? removed(store.path, directory, message, path) : problem(directory, message),
+        judge(store.path, directory, message, repair ? path : undefined),
       ),
     );
   } finally {
@@ -131,20 +131,25 @@ function isWhiteoutAt(layer: string, path: string): boolean {
   return status?.isCharacterDevice() === true && status.rdev === 0;
 }
 
-function problem(directory: string, message: string, repaired?: string): Problem {
+/**
+ * Says what is wrong with a layer. The store is locked exclusively.
+ *
+ * @param grave where it is put to be removed; undefined to leave it where it is
+ */
+function judge(
+  store: string,
+  directory: string,
+  difference: string,
+  grave: string | undefined,
+): Problem {
   const name = basename(directory);
-  return { kind: 'layer', what: name, message: `${message} since it was unpacked`, repaired };
-}
-
-/** Takes a layer out of the store. Locked exclusively. @param grave where it is removed with */
-function removed(store: string, directory: string, message: string, grave: string): Problem {
-  const name = basename(directory);
+  const message = `${difference} since it was unpacked`;
   const chainId = chainIdOf(name);
   const user = findLeases(store).find((one) => one.alive && one.digests.includes(chainId));
   if (user !== undefined) {
     const who = user.bundle === undefined ? 'a command that runs' : `the bundle ${user.bundle}`;
-    return problem(directory, `${message}, and ${who} uses it,`);
+    return problemOf('layer', name, `${message}, and ${who} uses it`, undefined, false);
   }
-  if (existsSync(directory)) renameSync(directory, join(grave, name));
-  return problem(directory, message, 'removed');
+  if (grave !== undefined && existsSync(directory)) renameSync(directory, join(grave, name));
+  return problemOf('layer', name, message, 'removed', grave !== undefined);
 }

@@ -9,23 +9,10 @@ import { checkFiles } from './files-check.ts';
 import { readReferences, writeReferences } from './index-file.ts';
 import { findLeases } from './leases.ts';
 import { withLock } from './lock.ts';
+import { type Problem, problemOf } from './problem.ts';
 import { nothing, reach, reachLeased } from './reach.ts';
 import type { Store } from './store.ts';
 import { contentOf, wasteOf } from './sweep.ts';
-
-/** Something that is wrong with a store. */
-export interface Problem {
-  /**
-   * `file`: one of the store's own. `blob`: content that is another. `image`: one that lacks
-   * something. `layer`: unpacked, and changed since.
-   */
-  readonly kind: 'file' | 'blob' | 'image' | 'layer';
-  /** A file's name, a digest, or an image's name or digest. */
-  readonly what: string;
-  readonly message: string;
-  /** What was done about it; undefined while it lasts. */
-  readonly repaired: string | undefined;
-}
 
 /** The state of a store. */
 export interface StoreReport {
@@ -102,7 +89,7 @@ async function damagedBlobs(
 
 function blobProblem(path: string, digest: string, message: string, repair: boolean): Problem {
   if (repair) rmSync(blobFile(path, digest));
-  return { kind: 'blob', what: digest, message, repaired: repair ? 'removed' : undefined };
+  return problemOf('blob', digest, message, 'removed', repair);
 }
 
 /** Checks all images, and takes those that can't be used out of the index if that is wanted. */
@@ -134,16 +121,24 @@ async function checkImages(
   }
   return [
     ...faults.map(({ what, message, entry }) =>
-      problemOf(what, message, entry === undefined ? 'its part was removed' : 'taken out', repair),
+      problemOf(
+        'image',
+        what,
+        message,
+        entry === undefined ? 'its part was removed' : 'taken out',
+        repair,
+      ),
     ),
     ...twice.map(({ name = '', descriptor: { digest } }) =>
-      problemOf(name, 'more than one image has this name', `${digest} has no name now`, repair),
+      problemOf(
+        'image',
+        name,
+        'more than one image has this name',
+        `${digest} has no name now`,
+        repair,
+      ),
     ),
   ];
-}
-
-function problemOf(what: string, message: string, remedy: string, repair: boolean): Problem {
-  return { kind: 'image', what, message, repaired: repair ? remedy : undefined };
 }
 
 /** What is there, and what of it is not needed. */

@@ -4,9 +4,9 @@ import { reason } from '../../runtime/linux/reason.ts';
 import type { Descriptor, Index } from '../../schemas/image.ts';
 import { formatViolations, parseJson, validateLayout } from '../../schemas/validate-image.ts';
 import { replaceFile } from '../files/replace-file.ts';
-import type { Problem } from './check.ts';
 import { blobFile, STORE } from './files.ts';
 import { readReferences } from './index-file.ts';
+import { type Problem, problemOf } from './problem.ts';
 import { documentOf } from './reach.ts';
 import { contentOf } from './sweep.ts';
 
@@ -39,8 +39,7 @@ export function checkFiles(
       return [];
     } catch (error) {
       if (repair) replaceFile(join(store, what), join(store, STORE.temporary, STORE.index), text());
-      const repaired = repair ? remedy : undefined;
-      return [{ kind: 'file' as const, what, message: reason(error), repaired }];
+      return [problemOf('file', what, reason(error), remedy, repair)];
     }
   });
 }

@@ -11,11 +11,12 @@ import { factsOf, storeFactsOf } from '../../store/facts.ts';
 import { openStore, type Store } from '../../store/store.ts';
 import { openFile, openSource, parseFileLocation } from '../../transfer/locations.ts';
 import type { Input } from '../command.ts';
-import { jsonText } from '../format.ts';
+import { checkJson, jsonText } from '../format.ts';
 import { locationOptions, platformOf } from '../transfer/options.ts';
 
 /** Shows all that is known of an image, or of a bundle. @returns the exit status */
 export async function run(input: Input): Promise<number> {
+  checkJson(input);
   const text = input.text('image') ?? '';
   const options = locationOptions(input);
   const platform = platformOf(input);

@@ -15,9 +15,10 @@ export async function run(input: Input): Promise<number> {
     );
   const json = wantsJson(input);
   const store = openStore(input.text('store'));
-  const repair = input.switch('repair') ?? false;
+  const dryRun = input.switch('dry-run') ?? false;
+  const repair = (input.switch('repair') ?? false) && !dryRun;
   const report = await reportOn(store, repair, input.switch('layers') ?? false);
-  print(json ? jsonText(report) : text(report));
+  print(json ? jsonText(report) : text(report, dryRun));
   return report.problems.every(({ repaired }) => repaired !== undefined) ? 0 : 1;
 }
 
@@ -29,21 +30,27 @@ async function reportOn(store: Store, repair: boolean, layers: boolean): Promise
   return { ...report, problems: [...report.problems, ...(await checkLayers(store, repair))] };
 }
 
-function text(report: StoreReport): string {
+/** @param dryRun whether to say what a repair would do */
+function text(report: StoreReport, dryRun: boolean): string {
   const { path, images, blobs, layers, unused, problems } = report;
   const lines = [
     `${path}: ${counted(images, 'image')}, ${counted(blobs, 'blob')} of ${bytes(report.bytes, true)}, ${counted(layers, 'unpacked layer')}`,
     ...problems.map(
-      ({ what, message, repaired }) =>
-        `${what}: ${message}${repaired === undefined ? '' : ` (${repaired})`}`,
+      ({ what, message, remedy, repaired }) =>
+        `${what}: ${message}${done(repaired, dryRun ? remedy : undefined)}`,
     ),
     ...(unused !== undefined && unused.bytes > 0
       ? [`${bytes(unused.bytes, true)} are not used by any image: prune frees them`]
       : []),
     ...(problems.length === 0 ? ['nothing is damaged'] : []),
-    ...(problems.some(({ repaired }) => repaired === undefined)
+    ...(problems.some(({ remedy, repaired }) => remedy !== undefined && repaired === undefined)
       ? ['--repair removes what is damaged: pull it again then']
       : []),
   ];
   return lines.map((line) => `${plain(line)}\n`).join('');
+}
+
+function done(repaired: string | undefined, remedy: string | undefined): string {
+  if (repaired !== undefined) return ` (${repaired})`;
+  return remedy === undefined ? '' : ` (with --repair: ${remedy})`;
 }

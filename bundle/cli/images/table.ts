@@ -1,5 +1,5 @@
 import type { Command, Flag, Positional } from '../command.ts';
-import { FORMAT } from '../format.ts';
+import { FORMAT, JSON_FORMAT } from '../format.ts';
 import { PLATFORM, REGISTRY_FLAGS } from '../transfer/options.ts';
 import { CONFIG_FLAGS } from './config-flags.ts';
 
@@ -68,6 +68,7 @@ export const IMAGES: readonly Command[] = [
         about: 'print what the name leads to instead, byte for byte: a manifest or an index',
       },
       { name: 'config', about: "print the image's configuration instead, byte for byte" },
+      JSON_FORMAT,
       PLATFORM,
       ...REGISTRY_FLAGS,
     ],
@@ -137,6 +138,7 @@ export const IMAGES: readonly Command[] = [
         about:
           'remove what is damaged, so that the next pull brings it again, and names of images that lack something',
       },
+      { name: 'dry-run', about: 'only say what --repair would do' },
       FORMAT,
     ],
     examples: [

@@ -183,6 +183,12 @@ test('store check finds what is damaged, and repairs it', async () => {
   expect(text.stdout).toContain(
     `localhost/shared:latest: layer 1 of 1 (${shared.layers[0]?.digest}) is damaged\n`,
   );
+  const dry = scowBundle(['--store', store.path, 'store', 'check', '--repair', '--dry-run']);
+  expect(dry.status).toBe(1);
+  expect(dry.stdout).toMatch(
+    /^localhost\/shared:latest: .* is damaged \(with --repair: taken out\)$/m,
+  );
+  expect(report()).toEqual(damaged);
   const repaired = report('--repair');
   expect(repaired.problems.every((problem) => problem.repaired !== undefined)).toBe(true);
   expect(repaired).toMatchObject({ status: 0, images: 2 });
@@ -223,6 +229,9 @@ test('a layout that another tool made can be looked at, checked and changed', ()
 test('what is wrong with the command line, or with the place, is told in one line', () => {
   expect(failing('store', 'clean')).toContain('there is "check"');
   expect(failing('images', '--format', 'yaml')).toContain('want table or json');
+  expect(failing('images', '--format', '{{.ID}}')).toContain('there are no templates');
+  expect(failing('inspect', '--format', 'table', 'x')).toContain('want json');
+  expect(bundler('delete', '--help')).not.toContain('default:');
   expect(failing('tag', 'a', 'B')).toContain('is not an image name');
   expect(failing('tag', 'a', 'b')).toContain('it is empty');
   expect(existsSync(store.path)).toBe(false);
@@ -250,7 +259,7 @@ test('inspect shows an image, and what the store has of it', async () => {
   mkdirSync(bundle);
   writeFileSync(join(bundle, 'scow.json'), '{}');
   (await store.leaseForBundle(bundle, manifest.digest)).release();
-  expect(JSON.parse(bundler('inspect', 'app'))).toEqual({
+  expect(JSON.parse(bundler('inspect', '--format', 'json', 'app'))).toEqual({
     digest: manifest.digest,
     mediaType: MEDIA.manifest,
     platform: 'plan9/amd64',
@@ -440,13 +449,21 @@ test('store check --layers compares unpacked layers with what they were unpacked
     scowBundle(['--store', store.path, 'store', 'check', '--layers', ...args]);
   expect(check()).toMatchObject({
     status: 1,
-    stdout: expect.stringContaining(`${layer}: /etc/passwd was changed since it was unpacked\n`),
+    stdout: expect.stringContaining(
+      `${layer}: /etc/passwd was changed since it was unpacked, and `,
+    ),
   });
   expect(check('--repair')).toMatchObject({
     status: 1,
-    stdout: expect.stringContaining(`and the bundle ${bundle} uses it, since it was unpacked\n`),
+    stdout: expect.stringContaining(
+      `was changed since it was unpacked, and the bundle ${bundle} uses it\n`,
+    ),
   });
   bundler('delete', bundle);
+  expect(check('--repair', '--dry-run')).toMatchObject({
+    status: 1,
+    stdout: expect.stringContaining('since it was unpacked (with --repair: removed)\n'),
+  });
   expect(check('--repair')).toMatchObject({
     status: 0,
     stdout: expect.stringContaining('since it was unpacked (removed)\n'),

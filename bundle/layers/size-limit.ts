@@ -27,6 +27,19 @@ export class SizeLimit {
     this.#most = Number(digits) * 1024 ** UNITS.indexOf((unit as string).toUpperCase());
   }
 
+  /** The same for another image. */
+  afresh(): SizeLimit {
+    return new SizeLimit(this.#text);
+  }
+
+  /** Looks at what is about to be read. @param bytes of blobs, as they are. @throws Error when there are too many */
+  announced(bytes: number): void {
+    if (bytes > this.#most)
+      throw new Error(
+        `its blobs come to ${bytes} bytes, which is more than --max-size ${this.#text} allows`,
+      );
+  }
+
   /** Counts bytes that an archive inflates to. @throws Error when there are too many */
   inflated(bytes: number): void {
     this.#archives += bytes;

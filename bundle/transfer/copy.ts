@@ -4,6 +4,7 @@ import { isManifestType } from '../image/media-types.ts';
 import { readBlob, WrongContent } from '../image/read-blob.ts';
 import { chooseManifest, findImage } from '../image/resolve.ts';
 import type { Content, ImageDestination, ImageSource } from '../image/source.ts';
+import type { SizeLimit } from '../layers/size-limit.ts';
 import { type BlobCopy, takeInventory } from './inventory.ts';
 
 /** Blobs under way at once: more than one, for each waits for the other side from time to time. */
@@ -33,6 +34,8 @@ export interface CopyOptions {
   readonly platforms?: 'all' | Platform | undefined;
   /** `oci` converts Docker's formats, which changes digests; else all stays as it is. */
   readonly format?: 'oci' | undefined;
+  /** What its blobs may come to; anything where undefined. */
+  readonly limit?: SizeLimit | undefined;
   readonly observer?: CopyObserver;
   readonly signal?: AbortSignal | undefined;
 }
@@ -63,6 +66,7 @@ export async function copyImage(
     );
   const { documents, blobs } = await takeInventory(source, root, options.format === 'oci');
   const copies = blobs.map((blob) => ({ ...blob, digest: blob.to.digest, size: blob.to.size }));
+  checkSize(source, copies, options.limit);
   options.observer?.begin(copies);
   await inParallel(copies, destination.sequential ? 1 : PARALLEL, (blob) =>
     copyBlob(source, destination, blob, options),
@@ -75,6 +79,19 @@ export async function copyImage(
   await destination.finish(descriptor);
   const original = 'digest' in root ? root.digest : descriptor.digest;
   return { descriptor, original, blobs: copies };
+}
+
+/** A blob is never read further than it says it is long, so this holds for what comes, too. */
+function checkSize(
+  { name }: ImageSource,
+  blobs: readonly CopiedBlob[],
+  limit: SizeLimit | undefined,
+): void {
+  try {
+    limit?.announced(blobs.reduce((sum, { size }) => sum + size, 0));
+  } catch (error) {
+    throw new Error(`${name}: ${(error as Error).message}`, { cause: error });
+  }
 }
 
 async function chooseRoot(

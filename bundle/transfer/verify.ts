@@ -8,6 +8,7 @@ import { LayerApplier, undescribed } from '../layers/applier.ts';
 import { compressionOf } from '../layers/compression.ts';
 import { NOWHERE } from '../layers/nowhere.ts';
 import { readLayer } from '../layers/read-layer.ts';
+import type { SizeLimit } from '../layers/size-limit.ts';
 import type { TarVisitor } from '../layers/tar/reader.ts';
 import { Tree } from '../layers/tree.ts';
 
@@ -54,6 +55,8 @@ export interface VerifyOptions {
   readonly platform?: Platform;
   /** Whether images of an index may be missing, as in the store: those for other platforms. */
   readonly sparse: boolean;
+  /** What each image may come to when it is unpacked; anything where undefined. */
+  readonly limit?: SizeLimit;
   /** Hears how many bytes were read so far. */
   onProgress?(bytes: number): void;
 }
@@ -140,6 +143,7 @@ class Verification {
       warnings.push(...oddities(manifest, config));
     }
     const unpacking = new Unpacking(this.#source, manifest, config, {
+      limit: this.#options.limit?.afresh(),
       count: (bytes) => this.#count(bytes),
       warn: (line) => warnings.push(line),
     });
@@ -169,6 +173,7 @@ class Verification {
 }
 
 interface Listener {
+  readonly limit: SizeLimit | undefined;
   readonly count: (bytes: number) => void;
   readonly warn: (line: string) => void;
 }
@@ -203,7 +208,7 @@ class Unpacking {
     const what = `layer ${index + 1} of ${layers.length}`;
     const diffId = this.#config?.rootfs.diff_ids[index];
     const open = () => readBlob(this.#source, descriptor, what);
-    const { count, warn } = this.#listener;
+    const { limit, count, warn } = this.#listener;
     if (descriptor.urls !== undefined && !(await isThere(this.#source, descriptor))) {
       this.#tree = undefined;
       warn(`${what} (${descriptor.digest}) is not here: it comes from ${descriptor.urls[0]}`);
@@ -211,11 +216,18 @@ class Unpacking {
     }
     // An attestation, or another artifact.
     if (diffId === undefined || !isLayerType(descriptor.mediaType)) {
+      limit?.announced(descriptor.size);
       for await (const chunk of open()) count(chunk.byteLength);
       return;
     }
     const describe = `${what} (${descriptor.digest})`;
-    const layer = { open, diffId, describe, mediaType: descriptor.mediaType };
+    const layer = {
+      open,
+      diffId,
+      describe,
+      mediaType: descriptor.mediaType,
+      ...(limit && { limit }),
+    };
     const visitor =
       this.#tree === undefined
         ? IGNORING

@@ -82,6 +82,7 @@ async function fetchImage(
     const result = await pull(text, {
       ...locationOptions(input, signal),
       platforms: platformOf(input),
+      ...maxSize(input),
       observer: reporter,
       signal,
     });

@@ -1,17 +1,20 @@
 import { type CopyOptions, type CopyResult, copyImage } from '../../transfer/copy.ts';
 import { type LocationOptions, openDestination, openSource } from '../../transfer/locations.ts';
 import type { Input } from '../command.ts';
+import { maxSize } from '../max-size.ts';
 import { locationOptions, platformsOf } from './options.ts';
 import { reportCopy } from './report.ts';
 
 /** Copies an image from one place to another. @returns the exit status */
 export async function run(input: Input): Promise<number> {
   const platforms = platformsOf(input);
+  const { limit } = maxSize(input);
   const format = formatOf(input);
   const [from, to] = [input.text('source') ?? '', input.text('destination') ?? ''];
   return reportCopy(input, 'there is no new image', (observer, signal) =>
     copyBetween(from, to, {
       ...locationOptions(input, signal),
+      limit,
       platforms,
       format,
       observer,

@@ -1,7 +1,7 @@
 import type { Command, Flag } from '../command.ts';
 import { FORMAT } from '../format.ts';
 import { PACKING, REMARKS } from '../make-options.ts';
-import { MAX_SIZE } from '../max-size.ts';
+import { MAX_BLOBS, MAX_SIZE } from '../max-size.ts';
 import { PLATFORM, PLATFORM_FLAGS, PROGRESS_FLAGS, REGISTRY_FLAGS } from './options.ts';
 
 /** How the work on an archive is shown. */
@@ -26,7 +26,7 @@ export const TRANSFER: readonly Command[] = [
     name: 'pull',
     about: 'fetch an image of a registry into the store',
     positionals: [{ name: 'image', about: 'its name, such as alpine or ghcr.io/x/y:1.2' }],
-    flags: [...PLATFORM_FLAGS, ...REGISTRY_FLAGS, ...PROGRESS_FLAGS],
+    flags: [...PLATFORM_FLAGS, MAX_BLOBS, ...REGISTRY_FLAGS, ...PROGRESS_FLAGS],
     examples: ['scow-bundle pull debian:12', 'scow-bundle pull --insecure localhost:5000/app:1'],
     load: () => import('./pull.ts'),
   },
@@ -51,7 +51,7 @@ export const TRANSFER: readonly Command[] = [
         about: `where it goes: ${PLACES}, of a registry if it says one, else in the store`,
       },
     ],
-    flags: [...PLATFORM_FLAGS, OCI, ...REGISTRY_FLAGS, ...PROGRESS_FLAGS],
+    flags: [...PLATFORM_FLAGS, OCI, MAX_BLOBS, ...REGISTRY_FLAGS, ...PROGRESS_FLAGS],
     examples: [
       'scow-bundle copy docker://alpine oci:layout:alpine',
       'scow-bundle copy --all oci:layout:app docker://registry.example.com/app:1',
@@ -69,6 +69,7 @@ export const TRANSFER: readonly Command[] = [
     flags: [
       { ...PLATFORM, about: 'only the images for this platform; all by default' },
       FORMAT,
+      MAX_SIZE,
       ...REGISTRY_FLAGS,
     ],
     examples: ['scow-bundle verify alpine', 'scow-bundle verify --format json oci:layout:app'],

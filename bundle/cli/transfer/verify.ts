@@ -4,6 +4,7 @@ import { type VerifyReport, verifyImage } from '../../transfer/verify.ts';
 import { bytes, counted, shortId } from '../columns.ts';
 import type { Input } from '../command.ts';
 import { jsonText, wantsJson } from '../format.ts';
+import { maxSize } from '../max-size.ts';
 import { plain } from '../output.ts';
 import { locationOptions, platformOf } from './options.ts';
 
@@ -17,6 +18,7 @@ export async function run(input: Input): Promise<number> {
     const report = await verifyImage(source, {
       ...(platform === undefined ? {} : { platform }),
       // What a pull left out, for it is for other machines, is not missed in the store.
+      ...maxSize(input),
       sparse: parseLocation(text).kind === 'name',
     });
     print(json ? jsonText(report) : linesOf(report));

@@ -47,8 +47,22 @@ test('nothing unpacks to more than --max-size allows', () => {
     refused('1M', entry, 'create', `${name}:1`, at('bundle'));
     refused('1m', entry, 'unpack', '--image', `${at(store, 'layout')}:${name}`, at('bundle'));
     refused('1MiB', entry, 'run', `${name}:1`);
+    const verify = ['verify', `${name}:1`];
+    const limited = bundler([...verify, '--max-size', '1M'], { store });
+    expect(limited.status).toBe(1);
+    expect(limited.stdout).toContain(
+      `${entry}up to here it comes to more than --max-size 1M allows\n`,
+    );
+    okIn({ store }, ...verify);
   }
   expect(existsSync(at('bundle'))).toBe(false);
+  expect(bundler(['copy', '--max-size', '1K', 'bomb:1', `oci:${at('few')}:1`], { store })).toEqual({
+    status: 1,
+    stdout: '',
+    stderr: expect.stringMatching(
+      /^scow-bundle: bomb:1: its blobs come to \d{4} bytes, which is more than --max-size 1K allows\n$/,
+    ),
+  });
   okIn({ store }, 'create', '--copy', '--max-size', '4M', 'bomb:1', at(store, 'bundle'));
   okIn({ store }, 'save', '-o', at(store, 'bombs.tar'), 'bomb:1');
   writeFileSync(at(store, 'bombs.tar.gz'), gzipSync(readFileSync(at(store, 'bombs.tar'))));

@@ -78,11 +78,15 @@ class Compiler {
   }
 
   program(steps: readonly Step[]): Uint8Array {
+    // Jumps back need no patching: what fails goes to the beginning.
+    const begin = this.machine.newLabel();
+    this.machine.jump(begin);
+    this.machine.bind(this.failed);
+    this.reportFailure();
+    this.machine.bind(begin);
     this.mapProgress();
     this.list(steps, []);
     this.exit(EXIT_FAILED);
-    this.machine.bind(this.failed);
-    this.reportFailure();
     return writeElf({ text: this.machine.finish(), ...this.layout.finish() });
   }
 
@@ -115,25 +119,31 @@ class Compiler {
   private call(step: CallStep, handlers: readonly Handler[]): void {
     const { machine } = this;
     const { tolerate, retry } = step;
+    if (handlers.length === 0 && tolerate === undefined && retry === undefined) {
+      this.raw(step.name, step.args);
+      machine.jumpIfError(this.failed);
+      this.keep(step.result);
+      return;
+    }
     const again = machine.newLabel();
     const tolerated = machine.newLabel();
+    const done = machine.newLabel();
     machine.bind(again);
     this.raw(step.name, step.args);
-    if (handlers.length === 0 && tolerate === undefined && retry === undefined) {
-      machine.jumpIfError(this.failed);
-    } else {
-      const done = machine.newLabel();
-      machine.jumpIfSuccess(done);
-      for (const errno of tolerate ?? []) machine.jumpIfErrno(errnoCode(errno), tolerated);
-      for (const errno of retry ?? []) machine.jumpIfErrno(errnoCode(errno), again);
-      this.fail(handlers);
-      machine.bind(done);
-    }
-    if (step.result !== undefined) {
-      machine.storeResult(this.layout.resultAddress(step.result), 8);
-      this.known.add(step.result);
-    }
+    machine.jumpIfSuccess(done);
+    for (const errno of tolerate ?? []) machine.jumpIfErrno(errnoCode(errno), tolerated);
+    for (const errno of retry ?? []) machine.jumpIfErrno(errnoCode(errno), again);
+    this.fail(handlers);
+    machine.bind(done);
+    this.keep(step.result);
     machine.bind(tolerated);
+  }
+
+  /** Gives R a name that later steps know it by. */
+  private keep(name: string | undefined): void {
+    if (name === undefined) return;
+    this.machine.storeResult(this.layout.resultAddress(name), 8);
+    this.known.add(name);
   }
 
   private report(step: ReportStep, handlers: readonly Handler[]): void {
@@ -206,8 +216,7 @@ class Compiler {
 
   private set(name: string, value: Value): void {
     this.intoResult(value);
-    this.machine.storeResult(this.layout.resultAddress(name), 8);
-    this.known.add(name);
+    this.keep(name);
   }
 
   /** Whoever sees the number of this step sees its value. */

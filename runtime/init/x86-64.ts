@@ -24,8 +24,15 @@ export class X86Machine extends Assembler implements Machine {
       const value = values[i] as number | bigint;
       const register = ARGUMENTS[i] as (typeof ARGUMENTS)[number];
       if ((loads >> i) & 1) {
-        this.load(register, absolute(value as number));
-      } else if (typeof value !== 'number' || value <= 0 || value > 0xffffffff) {
+        this.absolute(0x8b, register, value as number);
+      } else if (value === 0) {
+        // xor r32, r32
+        let at = this.length;
+        if (register >= 8) code[at++] = 0x45;
+        code[at] = 0x31;
+        code[at + 1] = 0xc0 | ((register & 7) * 9);
+        this.length = at + 2;
+      } else if (typeof value !== 'number' || value < 0 || value > 0xffffffff) {
         this.moveConstant(register, value);
       } else {
         // mov r32, imm32
@@ -56,11 +63,11 @@ export class X86Machine extends Assembler implements Machine {
   }
 
   loadResult(address: number): void {
-    this.load(R.rax, absolute(address));
+    this.absolute(0x8b, R.rax, address);
   }
 
   storeResult(address: number, width: 2 | 4 | 8): void {
-    if (width === 8) this.store(absolute(address), R.rax);
+    if (width === 8) this.absolute(0x89, R.rax, address);
     else if (width === 4) this.store32(absolute(address), R.rax);
     else this.store16(absolute(address), R.rax);
   }
@@ -116,6 +123,20 @@ export class X86Machine extends Assembler implements Machine {
     this.compare32(R.rax, value);
     this.emit(0x0f, EQUAL);
     this.relative(to);
+  }
+
+  /** A mov of 8 bytes between a register and memory, in the direction of the opcode. */
+  private absolute(opcode: number, register: number, address: number): void {
+    const { code, length } = this;
+    code[length] = register >= 8 ? 0x4c : 0x48;
+    code[length + 1] = opcode;
+    code[length + 2] = ((register & 7) << 3) | 4;
+    code[length + 3] = 0x25;
+    code[length + 4] = address;
+    code[length + 5] = address >> 8;
+    code[length + 6] = address >> 16;
+    code[length + 7] = address >> 24;
+    this.length = length + 8;
   }
 
   /** cmp rax, value; jcc to */

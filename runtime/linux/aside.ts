@@ -4,7 +4,8 @@ import {
   type Call,
   type EncodedTable,
   encodeTable,
-  stubs,
+  mapThreadStub,
+  runTable,
   tableResults,
   trySyscall,
   writeWord,
@@ -19,6 +20,8 @@ const FUTEX_WAKE_PRIVATE = 129;
 const FUTEX_WAIT = 0;
 /** The stub calls one function and pushes nothing else. */
 const STACK = 1024;
+
+let thread: number | undefined;
 
 /** Calls that are under way, or were made. */
 export interface Submitted {
@@ -57,7 +60,8 @@ export class Aside {
     writeWord(this.#view, THREAD.cloneArgsSize, CLONE_ARGS.size);
     writeWord(this.#view, THREAD.fullMask, -1n);
     Atomics.store(this.#number, 0, 1);
-    port().invoke(stubs().thread, this.#address);
+    thread ??= mapThreadStub();
+    port().invoke(thread, this.#address);
     this.#runs = this.#view.getInt32(THREAD.result, true) > 0;
   }
 
@@ -70,7 +74,7 @@ export class Aside {
       writeWord(this.#view, THREAD.table, table.address);
       this.#tell(THREAD_STATE.work);
     } else {
-      port().invoke(stubs().batch, table.address);
+      runTable(table);
     }
     return {
       table,

@@ -1,7 +1,15 @@
 import { errnoName, explainErrno } from './errno.ts';
 import { NUMBERS, type SyscallName } from './numbers.ts';
 import { port } from './port.ts';
-import { assembleStubs, RECORD, SPAWN, STOP_ON_ERROR, TABLE } from './x86-64/stubs.ts';
+import {
+  assembleCalls,
+  assembleStubs,
+  assembleThread,
+  RECORD,
+  SPAWN,
+  STOP_ON_ERROR,
+  TABLE,
+} from './x86-64/stubs.ts';
 
 export type { SyscallName };
 
@@ -64,48 +72,49 @@ export function cString(text: string): Buffer {
   return Buffer.from(`${text}\0`);
 }
 
-/** The addresses of the stubs. */
-interface Native {
-  batch: number;
-  calls: number;
-  spawn: number;
-  thread: number;
-}
-
-let native: Native | undefined;
-
 const PROT_READ = 1;
 const PROT_WRITE = 2;
 const PROT_EXEC = 4;
 const MAP_PRIVATE = 2;
 const MAP_ANONYMOUS = 0x20;
 
-/** Maps the stubs into memory: written first, then made executable, never both. */
-export function stubs(): Native {
-  if (native === undefined) {
-    const { code, batch, calls, spawn, thread } = assembleStubs();
-    const { libcSyscall, memory } = port();
-    const page = libcSyscall(
-      NUMBERS.mmap,
-      0,
-      code.byteLength,
-      PROT_READ | PROT_WRITE,
-      MAP_PRIVATE | MAP_ANONYMOUS,
-      -1,
-      0,
-    );
-    if (page < 0) throw new Error('cannot map a page for the system call stubs');
-    memory(page, code.byteLength).set(code);
-    if (libcSyscall(NUMBERS.mprotect, page, code.byteLength, PROT_READ | PROT_EXEC, 0, 0, 0) < 0)
-      throw new Error('cannot make the page of system call stubs executable');
-    native = {
-      batch: page + batch,
-      calls: page + calls,
-      spawn: page + spawn,
-      thread: page + thread,
-    };
+/**
+ * Maps machine code into memory: written first, then made executable, never both.
+ *
+ * @returns its address, for the rest of the process's life
+ */
+function mapCode(code: Uint8Array): number {
+  const { libcSyscall, memory } = port();
+  const { length } = code;
+  const flags = MAP_PRIVATE | MAP_ANONYMOUS;
+  const page = libcSyscall(NUMBERS.mmap, 0, length, PROT_READ | PROT_WRITE, flags, -1, 0);
+  if (page < 0) throw new Error('cannot map a page for the system call stubs');
+  memory(page, length).set(code);
+  if (libcSyscall(NUMBERS.mprotect, page, length, PROT_READ | PROT_EXEC, 0, 0, 0) < 0)
+    throw new Error('cannot make the page of system call stubs executable');
+  return page;
+}
+
+let stubs: { readonly batch: number; readonly spawn: number } | undefined;
+let calls: number | undefined;
+
+/** The stubs are made when they are first used. */
+function native(): { readonly batch: number; readonly spawn: number } {
+  if (stubs === undefined) {
+    const { code, batch, spawn } = assembleStubs();
+    const page = mapCode(code);
+    stubs = { batch: page + batch, spawn: page + spawn };
   }
-  return native;
+  return stubs;
+}
+
+/**
+ * Maps the stub that starts a thread of the kernel's.
+ *
+ * @returns its address; it takes the address of an argument with the layout `THREAD`
+ */
+export function mapThreadStub(): number {
+  return mapCode(assembleThread());
 }
 
 /** Writes a 64-bit word, in two's complement when negative. */
@@ -191,8 +200,13 @@ export function tableResults(table: EncodedTable): number[] {
  */
 export function batch(calls: readonly Call[]): number[] {
   const table = encodeTable(calls);
-  port().invoke(stubs().batch, table.address);
+  runTable(table);
   return tableResults(table);
+}
+
+/** Runs a table of system calls. */
+export function runTable(table: EncodedTable): void {
+  port().invoke(native().batch, table.address);
 }
 
 /**
@@ -200,9 +214,10 @@ export function batch(calls: readonly Call[]): number[] {
  *
  * @returns what each left in the register of results, 64 bits: of an `int` the lower half counts
  */
-export function callFunctions(calls: readonly FunctionCall[]): number[] {
-  const table = encodeTable(calls);
-  port().invoke(stubs().calls, table.address);
+export function callFunctions(list: readonly FunctionCall[]): number[] {
+  const table = encodeTable(list);
+  calls ??= mapCode(assembleCalls());
+  port().invoke(calls, table.address);
   return tableResults(table);
 }
 
@@ -242,6 +257,6 @@ export function spawn(
   writeWord(view, SPAWN.cloneArgsSize, cloneArgs.byteLength);
   writeWord(view, SPAWN.childTable, table.address);
   writeWord(view, SPAWN.fullMask, -1n);
-  port().invoke(stubs().spawn, port().addressOf(buffer));
+  port().invoke(native().spawn, port().addressOf(buffer));
   return { pid: readWord(view, SPAWN.result), results: tableResults(table) };
 }

@@ -1,12 +1,10 @@
 import { Assembler, at, CC, type Label, R, type Register } from './assembler.ts';
 
-/** Where each stub starts inside the code page. */
+/** The stubs that every container needs, and where each starts in their code. */
 export interface Stubs {
   readonly code: Uint8Array;
   readonly batch: number;
-  readonly calls: number;
   readonly spawn: number;
-  readonly thread: number;
 }
 
 /** Layout of a batch table (see ../batch.ts): a header, then records of 8-byte words. */
@@ -75,34 +73,43 @@ const FUNCTION: Convention = {
 
 const SAVED = [R.rbx, R.r12, R.r13, R.r14, R.r15] as const;
 
+const MOST_BYTES = 4096;
+
 /**
- * Assembles the stubs: `batch(table)` runs a table of system calls, `calls(table)` one of calls
- * of C functions with integer arguments, and `spawn(args)` blocks every signal, calls clone3, lets the child run a table of its own on its own
- * stack (whose last record is an exec), and restores the caller's mask. `thread(args)` does the
- * same for a child that is a thread, and runs one table after another.
+ * Assembles `batch(table)`, which runs a table of system calls, and `spawn(args)`, which blocks
+ * every signal, calls clone3, lets the child run a table of its own on its own stack (whose last
+ * record is an exec), and restores the caller's mask.
  */
 export function assembleStubs(): Stubs {
-  const asm = new Assembler();
+  const asm = new Assembler(MOST_BYTES);
   const run = asm.newLabel();
-
   const batch = asm.size;
   assembleEntry(asm, run);
-
-  const functions = asm.newLabel();
-  const calls = asm.size;
-  assembleEntry(asm, functions);
-
   const spawn = asm.size;
   assembleSpawn(asm, run);
-
-  const thread = asm.size;
-  assembleThread(asm, run);
-
   asm.bind(run);
   assembleRun(asm, SYSTEM_CALL);
-  asm.bind(functions);
+  return { code: asm.finish(), batch, spawn };
+}
+
+/** Assembles `calls(table)`, which runs a table of calls of C functions with integer arguments. */
+export function assembleCalls(): Uint8Array {
+  const asm = new Assembler(MOST_BYTES);
+  const run = asm.newLabel();
+  assembleEntry(asm, run);
+  asm.bind(run);
   assembleRun(asm, FUNCTION);
-  return { code: asm.finish(), batch, calls, spawn, thread };
+  return asm.finish();
+}
+
+/** Assembles `thread(args)`: as `spawn`, for a child that is a thread and runs one table after another. */
+export function assembleThread(): Uint8Array {
+  const asm = new Assembler(MOST_BYTES);
+  const run = asm.newLabel();
+  assembleThreadLoop(asm, run);
+  asm.bind(run);
+  assembleRun(asm, SYSTEM_CALL);
+  return asm.finish();
 }
 
 /** Runs the table that the caller gives. */
@@ -157,7 +164,7 @@ function assembleClone(asm: Assembler, child: Label, layout: CloneLayout): void 
   asm.return();
 }
 
-function assembleThread(asm: Assembler, run: Label): void {
+function assembleThreadLoop(asm: Assembler, run: Label): void {
   const thread = asm.newLabel();
   const wait = asm.newLabel();
   const ready = asm.newLabel();

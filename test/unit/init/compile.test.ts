@@ -26,10 +26,12 @@ function program(...steps: Step[]): Uint8Array {
   return compile(steps, DESCRIPTORS);
 }
 
-/** Instructions before the first step, which map the progress page. */
-const START = 13;
-/** Instructions after the last step: an exit, and the report of a failure. */
-const END = 22;
+/** Where what reports a failure begins. */
+const FAILED = 1;
+/** Instructions before the first step: the report of a failure, and what maps the progress page. */
+const START = 33;
+/** Instructions after the last step: an exit. */
+const END = 3;
 
 /** The instructions of the steps. */
 function body(...steps: Step[]): string[] {
@@ -39,22 +41,7 @@ function body(...steps: Step[]): string[] {
 describe('the code, as objdump reads it', () => {
   test('of no step: map the progress page, exit; and what reports a failure', () => {
     expect(disassemble(program())).toEqual([
-      'mov edi,0x200000',
-      'mov esi,0x1000',
-      'mov edx,0x3',
-      'mov r10d,0x11',
-      'mov r8d,0x4',
-      'xor r9d,r9d',
-      'mov eax,0x9', // mmap
-      'syscall',
-      'cmp rax,0xfffffffffffff001',
-      'jb #13',
-      'mov edi,0x1',
-      'mov eax,0xe7', // exit_group
-      'syscall',
-      'mov edi,0x1',
-      'mov eax,0xe7',
-      'syscall',
+      'jmp #20',
       'mov rcx,rax',
       'neg rcx',
       'mov DWORD PTR ds:0x200004,ecx', // the page's errno
@@ -71,9 +58,25 @@ describe('the code, as objdump reads it', () => {
       'mov eax,0x2e', // sendmsg
       'syscall',
       'mov edi,0x1',
-      'mov eax,0xe7',
+      'mov eax,0xe7', // exit_group
       'syscall',
       'ud2',
+      'mov edi,0x200000',
+      'mov esi,0x1000',
+      'mov edx,0x3',
+      'mov r10d,0x11',
+      'mov r8d,0x4',
+      'xor r9d,r9d',
+      'mov eax,0x9', // mmap
+      'syscall',
+      'cmp rax,0xfffffffffffff001',
+      'jb #33',
+      'mov edi,0x1',
+      'mov eax,0xe7',
+      'syscall',
+      'mov edi,0x1',
+      'mov eax,0xe7',
+      'syscall',
     ]);
   });
 
@@ -84,7 +87,7 @@ describe('the code, as objdump reads it', () => {
       'mov eax,0x5f',
       'syscall',
       'cmp rax,0xfffffffffffff001',
-      'jae #22',
+      `jae #${FAILED}`,
     ]);
   });
 
@@ -93,18 +96,18 @@ describe('the code, as objdump reads it', () => {
     expect(body(call('openat', [-100, '/dev/null', 0], options))).toEqual([
       'mov DWORD PTR ds:0x200000,0x1',
       'mov rdi,0xffffffffffffff9c',
-      'mov esi,0x600100', // the text
+      'mov esi,0x600148', // the text
       'xor edx,edx',
       'mov eax,0x101',
       'syscall',
       'cmp rax,0xfffffffffffff001',
-      'jb #26',
+      'jb #46',
       'cmp rax,0xfffffffffffffffe', // ENOENT
-      'je #27',
+      'je #47',
       'cmp rax,0xfffffffffffffffc', // EINTR
-      'je #14',
-      'jmp #30',
-      'mov QWORD PTR ds:0xa00100,rax',
+      'je #34',
+      `jmp #${FAILED}`,
+      'mov QWORD PTR ds:0xa00110,rax',
     ]);
   });
 
@@ -115,17 +118,17 @@ describe('the code, as objdump reads it', () => {
       call('write', [result('fd'), written, 8], ORIGIN),
     );
     expect(write).toEqual([
-      'mov QWORD PTR ds:0xa00100,rax',
+      'mov QWORD PTR ds:0xa00110,rax',
       'mov DWORD PTR ds:0x200000,0x2',
-      'mov rax,QWORD PTR ds:0xa00100',
-      'mov DWORD PTR ds:0x600100,eax',
-      'mov rdi,QWORD PTR ds:0xa00100',
-      'mov esi,0x600100',
+      'mov rax,QWORD PTR ds:0xa00110',
+      'mov DWORD PTR ds:0x600148,eax',
+      'mov rdi,QWORD PTR ds:0xa00110',
+      'mov esi,0x600148',
       'mov edx,0x8',
       'mov eax,0x1',
       'syscall',
       'cmp rax,0xfffffffffffff001',
-      'jae #29',
+      `jae #${FAILED}`,
     ]);
   });
 
@@ -144,12 +147,12 @@ describe('the code, as objdump reads it', () => {
       }),
     ).toEqual([
       'mov DWORD PTR ds:0x200000,0x1',
-      'mov eax,DWORD PTR ds:0xa00104',
+      'mov eax,DWORD PTR ds:0xa00114',
       'and eax,0xf000',
       'cmp eax,0x4000',
-      'je #20',
+      'je #40',
       'mov rax,0xffffffffffffffec', // -ENOTDIR
-      'jmp #23',
+      `jmp #${FAILED}`,
     ]);
   });
 
@@ -168,17 +171,17 @@ describe('the code, as objdump reads it', () => {
       'mov eax,0x3',
       'syscall',
       'cmp rax,0xfffffffffffff001',
-      'jb #23',
+      'jb #43',
       'cmp rax,0xfffffffffffffffe',
-      'je #24',
-      'jmp #33',
-      'jmp #30', // done
+      'je #44',
+      `jmp #${FAILED}`,
+      'jmp #50', // done
       'mov DWORD PTR ds:0x200000,0x3', // the other list
       'mov eax,0xa2',
       'syscall',
       'cmp rax,0xfffffffffffff001',
-      'jae #33',
-      'jmp #30',
+      `jae #${FAILED}`,
+      'jmp #50',
     ]);
   });
 });

@@ -192,5 +192,10 @@ export function deviceProgram(rules: readonly DeviceRule[]): Uint8Array {
       (ofMajor) => branch('minor', ofMajor, answer),
     );
   const program = [...PROLOGUE, ...when(R.type, CHARACTER, ofType('c')), ...ofType('b')];
-  return new Uint8Array(Uint32Array.from(program.flat()).buffer);
+  const words = new Uint32Array(2 * program.length);
+  for (const [i, [first, second]] of program.entries()) {
+    words[2 * i] = first;
+    words[2 * i + 1] = second;
+  }
+  return new Uint8Array(words.buffer);
 }

@@ -21,6 +21,7 @@ export type InitMessage =
 export class Conversation {
   private readonly control: number;
   private readonly steps: readonly Step[];
+  private readonly kinds: ReadonlySet<Step['kind']>;
 
   /**
    * @param control scow's end of the socket pair
@@ -29,6 +30,7 @@ export class Conversation {
   constructor(control: number, steps: readonly Step[]) {
     this.control = control;
     this.steps = flatten(steps);
+    this.kinds = new Set(this.steps.map(({ kind }) => kind));
   }
 
   /** Waits for init's next message. */
@@ -65,7 +67,7 @@ export class Conversation {
 
   /** Whether init has a step of this kind before it. */
   has(kind: Step['kind']): boolean {
-    return this.steps.some((step) => step.kind === kind);
+    return this.kinds.has(kind);
   }
 
   /** The number of the last call of this name. */

@@ -132,49 +132,61 @@ export function readWord(bytes: DataView, offset: number): number {
   return bytes.getInt32(offset + 4, true) * 2 ** 32 + bytes.getUint32(offset, true);
 }
 
+/** Of any system call. */
+const ARGUMENTS = 6;
+
 /** A batch table ready to be run, and the buffers that its words point at. */
 export interface EncodedTable {
   readonly bytes: DataView;
   readonly address: number;
-  readonly keep: readonly Uint8Array[];
+  readonly keep: Uint8Array[];
 }
 
 /** Lays a list of calls out as the table that the batch stub runs. */
 export function encodeTable(calls: readonly (Call | FunctionCall)[]): EncodedTable {
-  const buffer = new Uint8Array(TABLE.records + RECORD.size * calls.length);
-  const bytes = new DataView(buffer.buffer);
-  const keep: Uint8Array[] = [buffer];
-  const address = port().addressOf(buffer);
-  writeWord(bytes, TABLE.count, calls.length);
+  const table = emptyTable(calls.length);
   // Counted loops: a table may have thousands of calls, and iterators of pairs cost as much as they.
-  for (let i = 0; i < calls.length; i++) {
-    const call = calls[i] as Call | FunctionCall;
-    const record = TABLE.records + RECORD.size * i;
-    let flags = 0;
-    if ('name' in call) {
-      if (call.stopOnError) flags = STOP_ON_ERROR;
-      writeWord(bytes, record + RECORD.target, NUMBERS[call.name]);
-    } else {
-      writeWord(bytes, record + RECORD.target, call.address);
-    }
-    for (let j = 0; j < call.args.length; j++) {
-      const argument = call.args[j] as Argument;
-      let word: number | bigint;
-      if (typeof argument === 'number' || typeof argument === 'bigint') {
-        word = argument;
-      } else if (typeof argument === 'object' && 'resultOf' in argument) {
-        word = resultOffset(argument.resultOf) + (argument.table?.address ?? address);
-        flags |= 1 << j;
-      } else {
-        const pointed = typeof argument === 'string' ? cString(argument) : argument;
-        keep.push(pointed);
-        word = port().addressOf(pointed);
-      }
-      writeWord(bytes, record + RECORD.args + 8 * j, word);
-    }
-    writeWord(bytes, record + RECORD.flags, flags);
+  for (let i = 0; i < calls.length; i++) encodeCall(table, i, calls[i] as Call | FunctionCall);
+  return table;
+}
+
+function emptyTable(calls: number): EncodedTable {
+  const buffer = new Uint8Array(TABLE.records + RECORD.size * calls);
+  const bytes = new DataView(buffer.buffer);
+  writeWord(bytes, TABLE.count, calls);
+  return { bytes, address: port().addressOf(buffer), keep: [buffer] };
+}
+
+/** Writes a call into a record of zeros. */
+function encodeCall(
+  { bytes, address, keep }: EncodedTable,
+  index: number,
+  call: Call | FunctionCall,
+): void {
+  const record = TABLE.records + RECORD.size * index;
+  let flags = 0;
+  if ('name' in call) {
+    if (call.stopOnError) flags = STOP_ON_ERROR;
+    writeWord(bytes, record + RECORD.target, NUMBERS[call.name]);
+  } else {
+    writeWord(bytes, record + RECORD.target, call.address);
   }
-  return { bytes, address, keep };
+  for (let j = 0; j < call.args.length; j++) {
+    const argument = call.args[j] as Argument;
+    let word: number | bigint;
+    if (typeof argument === 'number' || typeof argument === 'bigint') {
+      word = argument;
+    } else if (typeof argument === 'object' && 'resultOf' in argument) {
+      word = resultOffset(argument.resultOf) + (argument.table?.address ?? address);
+      flags |= 1 << j;
+    } else {
+      const pointed = typeof argument === 'string' ? cString(argument) : argument;
+      keep.push(pointed);
+      word = port().addressOf(pointed);
+    }
+    writeWord(bytes, record + RECORD.args + 8 * j, word);
+  }
+  writeWord(bytes, record + RECORD.flags, flags);
 }
 
 const resultOffset = (call: number) => TABLE.records + RECORD.size * call + RECORD.result;
@@ -221,9 +233,19 @@ export function callFunctions(list: readonly FunctionCall[]): number[] {
   return tableResults(table);
 }
 
+/** The table of a call that is made alone: memory that native code knows is dear. */
+let single: EncodedTable | undefined;
+
 /** Makes one system call and returns the kernel's own result, `-errno` on failure. */
 export function trySyscall(name: SyscallName, ...args: readonly Argument[]): number {
-  return batch([{ name, args }])[0] as number;
+  single ??= emptyTable(1);
+  const { bytes, keep } = single;
+  for (let i = args.length; i < ARGUMENTS; i++)
+    writeWord(bytes, TABLE.records + RECORD.args + 8 * i, 0);
+  encodeCall(single, 0, { name, args });
+  runTable(single);
+  keep.length = 1;
+  return tableResult(single, 0);
 }
 
 /**

@@ -51,8 +51,13 @@ function how(open: Flags, symlinks: 'follow' | 'refuse'): Struct {
 /** The size of `struct open_how`, version 0. */
 export const OPEN_HOW_SIZE = 24;
 
+/** An empty component, or one that stands for its directory. */
+const REDUNDANT = /(^|\/)\.?(\/|$)/;
+
 /** A path of the container as openat2 wants it: relative to the root's descriptor. */
 export function relative(path: string): string {
+  const below = path.slice(1);
+  if (path.startsWith('/') && !REDUNDANT.test(below)) return below;
   const parts = path.split('/').filter((part) => part !== '' && part !== '.');
   return parts.length === 0 ? '.' : parts.join('/');
 }

@@ -5,6 +5,7 @@ import { Cgroup } from '../../runtime/cgroups/cgroup.ts';
 import { forceDeleteContainer } from '../../runtime/container/delete.ts';
 import { statusOf } from '../../runtime/container/state.ts';
 import { ContainerStore, NoSuchContainer } from '../../runtime/container/store.ts';
+import { type Traces, traces } from '../helpers/left-behind.ts';
 import { moment } from '../helpers/pty.ts';
 import {
   bundleOf,
@@ -14,7 +15,6 @@ import {
   newId,
   testDirectory,
 } from '../helpers/scow.ts';
-import { type Traces, traces } from '../integration/bad-input/left-behind.ts';
 
 /** A call that can go wrong: see test/faulty/fault.ts. */
 export interface Point {

@@ -2,6 +2,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { traces } from '../helpers/left-behind.ts';
 import {
   bundleOf,
   cleanUp,
@@ -14,7 +15,6 @@ import {
   scow,
   testDirectory,
 } from '../helpers/scow.ts';
-import { traces } from '../integration/bad-input/left-behind.ts';
 import { strace } from './strace.ts';
 
 afterEach(cleanUp);

@@ -4,6 +4,7 @@ import { mkdirSync, readdirSync, rmdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Cgroup } from '../../../runtime/cgroups/cgroup.ts';
 import { findHierarchy } from '../../../runtime/cgroups/hierarchy.ts';
+import { traces } from '../../helpers/left-behind.ts';
 import { TerminalReceiver } from '../../helpers/recvtty.ts';
 import {
   bundleOf,
@@ -16,7 +17,6 @@ import {
   testDirectory,
 } from '../../helpers/scow.ts';
 import { ENGINES, failureOf, lineOf, whole } from './failing.ts';
-import { traces } from './left-behind.ts';
 
 afterEach(cleanUp);
 

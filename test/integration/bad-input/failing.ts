@@ -1,3 +1,4 @@
+import { traces } from '../../helpers/left-behind.ts';
 import {
   type EditableConfig,
   ENGINES,
@@ -7,7 +8,6 @@ import {
   rootOf,
   scow,
 } from '../../helpers/scow.ts';
-import { traces } from './left-behind.ts';
 
 export interface Attempt {
   /** `create` unless it is given; `start` is what follows a create that succeeds. */

@@ -1,6 +1,14 @@
 import type { CapabilityName } from '../../../schemas/runtime-config.ts';
+import {
+  both,
+  type Edit,
+  lines,
+  processOf,
+  type Runtime,
+  run,
+  shell,
+} from '../../helpers/container.ts';
 import { cleanUp, ENGINES } from '../../helpers/scow.ts';
-import { both, type Edit, lines, processOf, type Runtime, run, shell } from './support.ts';
 
 afterEach(cleanUp);
 

@@ -2,9 +2,6 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, rmdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { findHierarchy } from '../../../runtime/cgroups/hierarchy.ts';
-import { bundleOf, cleanUp, ENGINES, newId } from '../../helpers/scow.ts';
-import { MappedUser } from './mapped-user.ts';
-import { mountAt, parseMountinfo } from './mountinfo.ts';
 import {
   both,
   capable,
@@ -15,7 +12,10 @@ import {
   runBundle,
   shell,
   writable,
-} from './support.ts';
+} from '../../helpers/container.ts';
+import { MappedUser } from '../../helpers/mapped-user.ts';
+import { mountAt, parseMountinfo } from '../../helpers/mountinfo.ts';
+import { bundleOf, cleanUp, ENGINES, newId } from '../../helpers/scow.ts';
 
 const user = new MappedUser();
 const hierarchy = findHierarchy().mountPoint;

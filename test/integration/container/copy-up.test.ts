@@ -4,9 +4,6 @@ import { join } from 'node:path';
 import { copyTree } from '../../../runtime/container/copy-tree.ts';
 import { batch } from '../../../runtime/linux/syscall.ts';
 import type { Mount } from '../../../schemas/runtime-config.ts';
-import { bundleOf, cleanUp, ENGINES, newId, testDirectory } from '../../helpers/scow.ts';
-import { makeCanary, picture } from '../security/host.ts';
-import { MappedUser } from './mapped-user.ts';
 import {
   both,
   type Edit,
@@ -18,7 +15,10 @@ import {
   runBundle,
   shell,
   writable,
-} from './support.ts';
+} from '../../helpers/container.ts';
+import { MappedUser } from '../../helpers/mapped-user.ts';
+import { bundleOf, cleanUp, ENGINES, newId, testDirectory } from '../../helpers/scow.ts';
+import { makeCanary, picture } from '../security/host.ts';
 
 const user = new MappedUser();
 

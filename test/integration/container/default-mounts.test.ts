@@ -1,6 +1,6 @@
+import { lines, type Runtime } from '../../helpers/container.ts';
+import { type MountLine, parseMountinfo } from '../../helpers/mountinfo.ts';
 import { cleanUp, ENGINES } from '../../helpers/scow.ts';
-import { type MountLine, parseMountinfo } from './mountinfo.ts';
-import { lines, type Runtime } from './support.ts';
 
 afterEach(cleanUp);
 

@@ -3,8 +3,6 @@ import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { NUMBERS } from '../../../runtime/linux/numbers.ts';
 import type { DeviceRule } from '../../../schemas/runtime-config.ts';
-import { bundleOf, cleanUp, ENGINES, testDirectory } from '../../helpers/scow.ts';
-import { mountsOf } from '../bad-input/left-behind.ts';
 import {
   both,
   capable,
@@ -19,7 +17,9 @@ import {
   runBundle,
   shell,
   writable,
-} from './support.ts';
+} from '../../helpers/container.ts';
+import { mountsOf } from '../../helpers/left-behind.ts';
+import { bundleOf, cleanUp, ENGINES, testDirectory } from '../../helpers/scow.ts';
 
 afterEach(cleanUp);
 

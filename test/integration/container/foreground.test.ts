@@ -3,15 +3,6 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { constants } from 'node:os';
 import {
-  bundleOf,
-  cleanUp,
-  ENGINES,
-  type Engine,
-  eventually,
-  newId,
-  scow,
-} from '../../helpers/scow.ts';
-import {
   both,
   commandLine,
   type Edit,
@@ -20,7 +11,16 @@ import {
   processOf,
   run,
   shell,
-} from './support.ts';
+} from '../../helpers/container.ts';
+import {
+  bundleOf,
+  cleanUp,
+  ENGINES,
+  type Engine,
+  eventually,
+  newId,
+  scow,
+} from '../../helpers/scow.ts';
 
 const children: ChildProcess[] = [];
 afterEach(() => {

@@ -2,7 +2,6 @@ import { spawnSync } from 'node:child_process';
 import { chmodSync, chownSync, mkdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Mount } from '../../../schemas/runtime-config.ts';
-import { bundleOf, cleanUp, ENGINES, testDirectory } from '../../helpers/scow.ts';
 import {
   both,
   type Edit,
@@ -13,7 +12,8 @@ import {
   runBundle,
   shell,
   writable,
-} from './support.ts';
+} from '../../helpers/container.ts';
+import { bundleOf, cleanUp, ENGINES, testDirectory } from '../../helpers/scow.ts';
 
 afterEach(cleanUp);
 

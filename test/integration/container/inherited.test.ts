@@ -4,7 +4,6 @@
  */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { cleanUp, ENGINES, testDirectory } from '../../helpers/scow.ts';
 import {
   type ContainerOptions,
   type Edit,
@@ -12,7 +11,8 @@ import {
   output,
   processOf,
   type Runtime,
-} from './support.ts';
+} from '../../helpers/container.ts';
+import { cleanUp, ENGINES, testDirectory } from '../../helpers/scow.ts';
 
 afterEach(cleanUp);
 

@@ -1,9 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { chmodSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { bundleOf, cleanUp, ENGINES, testDirectory } from '../../helpers/scow.ts';
-import { MappedUser } from './mapped-user.ts';
-import { mountAt, parseMountinfo } from './mountinfo.ts';
 import {
   both,
   type Edit,
@@ -13,7 +10,10 @@ import {
   runBundle,
   shell,
   writable,
-} from './support.ts';
+} from '../../helpers/container.ts';
+import { MappedUser } from '../../helpers/mapped-user.ts';
+import { mountAt, parseMountinfo } from '../../helpers/mountinfo.ts';
+import { bundleOf, cleanUp, ENGINES, testDirectory } from '../../helpers/scow.ts';
 
 const user = new MappedUser();
 

@@ -2,8 +2,6 @@ import { spawnSync } from 'node:child_process';
 import { chmodSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Mount } from '../../../schemas/runtime-config.ts';
-import { bundleOf, cleanUp, ENGINES, testDirectory } from '../../helpers/scow.ts';
-import { mountAt, parseMountinfo } from './mountinfo.ts';
 import {
   both,
   capable,
@@ -16,7 +14,9 @@ import {
   runBundle,
   shell,
   writable,
-} from './support.ts';
+} from '../../helpers/container.ts';
+import { mountAt, parseMountinfo } from '../../helpers/mountinfo.ts';
+import { bundleOf, cleanUp, ENGINES, testDirectory } from '../../helpers/scow.ts';
 
 afterEach(cleanUp);
 

@@ -2,14 +2,6 @@ import { mkdirSync, readFileSync, readlinkSync, symlinkSync, writeFileSync } fro
 import { join } from 'node:path';
 import type { Mount } from '../../../schemas/runtime-config.ts';
 import {
-  bundleOf,
-  cleanUp,
-  type EditableConfig,
-  ENGINES,
-  testDirectory,
-} from '../../helpers/scow.ts';
-import { mountAt, parseMountinfo } from './mountinfo.ts';
-import {
   both,
   type Edit,
   lines,
@@ -19,7 +11,15 @@ import {
   runBundle,
   shell,
   writable,
-} from './support.ts';
+} from '../../helpers/container.ts';
+import { mountAt, parseMountinfo } from '../../helpers/mountinfo.ts';
+import {
+  bundleOf,
+  cleanUp,
+  type EditableConfig,
+  ENGINES,
+  testDirectory,
+} from '../../helpers/scow.ts';
 
 afterEach(cleanUp);
 

@@ -1,7 +1,6 @@
 import { spawn } from 'node:child_process';
 import { readlinkSync, statSync, writeFileSync } from 'node:fs';
 import type { NamespaceType } from '../../../schemas/runtime-config.ts';
-import { bundleOf, cleanUp, ENGINES, newId, running, scow } from '../../helpers/scow.ts';
 import {
   both,
   capable,
@@ -12,7 +11,8 @@ import {
   type Runtime,
   run,
   shell,
-} from './support.ts';
+} from '../../helpers/container.ts';
+import { bundleOf, cleanUp, ENGINES, newId, running, scow } from '../../helpers/scow.ts';
 
 const children: ReturnType<typeof spawn>[] = [];
 afterEach(() => {

@@ -1,5 +1,13 @@
+import {
+  both,
+  type Edit,
+  linuxOf,
+  portable,
+  type Runtime,
+  run,
+  shell,
+} from '../../helpers/container.ts';
 import { cleanUp, ENGINES } from '../../helpers/scow.ts';
-import { both, type Edit, linuxOf, portable, type Runtime, run, shell } from './support.ts';
 
 afterEach(cleanUp);
 

@@ -6,6 +6,7 @@ import { POLL } from '../../../runtime/linux/constants.ts';
 import { bindDatagram } from '../../../runtime/linux/datagram.ts';
 import { poll } from '../../../runtime/linux/poll.ts';
 import { receiveMessage } from '../../../runtime/linux/socket.ts';
+import { both, mounting, processOf } from '../../helpers/container.ts';
 import {
   bundleOf,
   cleanUp,
@@ -17,7 +18,6 @@ import {
   scow,
   testDirectory,
 } from '../../helpers/scow.ts';
-import { both, mounting, processOf } from './support.ts';
 
 const children: ChildProcess[] = [];
 const sockets: number[] = [];

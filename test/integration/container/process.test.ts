@@ -2,15 +2,6 @@ import { spawnSync } from 'node:child_process';
 import { chmodSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import {
-  bundleOf,
-  cleanUp,
-  type EditableConfig,
-  ENGINES,
-  newId,
-  scow,
-  testDirectory,
-} from '../../helpers/scow.ts';
-import {
   both,
   type Edit,
   lines,
@@ -21,7 +12,16 @@ import {
   runBundle,
   shell,
   writable,
-} from './support.ts';
+} from '../../helpers/container.ts';
+import {
+  bundleOf,
+  cleanUp,
+  type EditableConfig,
+  ENGINES,
+  newId,
+  scow,
+  testDirectory,
+} from '../../helpers/scow.ts';
 
 afterEach(cleanUp);
 

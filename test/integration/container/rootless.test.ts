@@ -2,9 +2,9 @@
  * Containers of an ordinary user: nobody's privileges but a user namespace.
  */
 import { readlinkSync, statSync } from 'node:fs';
+import { processOf } from '../../helpers/container.ts';
+import { MappedUser } from '../../helpers/mapped-user.ts';
 import { cleanUp, type EditableConfig, ENGINES, eventually, newId } from '../../helpers/scow.ts';
-import { MappedUser } from './mapped-user.ts';
-import { processOf } from './support.ts';
 
 const user = new MappedUser();
 

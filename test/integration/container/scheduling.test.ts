@@ -1,6 +1,6 @@
 import type { Process } from '../../../schemas/runtime-config.ts';
+import { both, type Edit, lines, linuxOf, processOf, run, shell } from '../../helpers/container.ts';
 import { cleanUp, ENGINES } from '../../helpers/scow.ts';
-import { both, type Edit, lines, linuxOf, processOf, run, shell } from './support.ts';
 
 afterEach(cleanUp);
 

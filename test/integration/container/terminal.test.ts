@@ -2,10 +2,18 @@
 import type { ChildProcess } from 'node:child_process';
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
+import {
+  both,
+  commandLine,
+  type Edit,
+  linuxOf,
+  portable,
+  processOf,
+  shell,
+} from '../../helpers/container.ts';
 import { type Exit, Terminal } from '../../helpers/pty.ts';
 import { TerminalReceiver } from '../../helpers/recvtty.ts';
 import { bundleOf, cleanUp, ENGINES, newId, scow, testDirectory } from '../../helpers/scow.ts';
-import { both, commandLine, type Edit, linuxOf, portable, processOf, shell } from './support.ts';
 
 const terminal: Edit = (config) => {
   processOf(config).terminal = true;

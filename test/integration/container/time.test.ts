@@ -1,7 +1,16 @@
 import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import {
+  both,
+  type Edit,
+  linuxOf,
+  mounting,
+  portable,
+  run,
+  runBundle,
+  shell,
+} from '../../helpers/container.ts';
 import { bundleOf, cleanUp, ENGINES, newId, scow } from '../../helpers/scow.ts';
-import { both, type Edit, linuxOf, mounting, portable, run, runBundle, shell } from './support.ts';
 
 afterEach(cleanUp);
 

@@ -1,7 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { chmodSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { bundleOf, cleanUp, ENGINES, testDirectory } from '../../helpers/scow.ts';
 import {
   both,
   capable,
@@ -12,7 +11,8 @@ import {
   runBundle,
   shell,
   writable,
-} from './support.ts';
+} from '../../helpers/container.ts';
+import { bundleOf, cleanUp, ENGINES, testDirectory } from '../../helpers/scow.ts';
 
 afterEach(cleanUp);
 

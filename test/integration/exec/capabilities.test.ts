@@ -6,8 +6,8 @@ import { spawnSync } from 'node:child_process';
 import { chmodSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Capabilities } from '../../../schemas/runtime-config.ts';
+import { both, type Edit, linuxOf, portable, processOf } from '../../helpers/container.ts';
 import { bundleOf, cleanUp, ENGINES, running, testDirectory } from '../../helpers/scow.ts';
-import { both, type Edit, linuxOf, portable, processOf } from '../container/support.ts';
 import { type Runtime, shown, startedFrom } from './support.ts';
 
 afterEach(cleanUp);

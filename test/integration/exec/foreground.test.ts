@@ -2,6 +2,7 @@
 import { spawn } from 'node:child_process';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { linuxOf } from '../../helpers/container.ts';
 import { TerminalReceiver } from '../../helpers/recvtty.ts';
 import {
   cleanUp,
@@ -11,7 +12,6 @@ import {
   rootOf,
   testDirectory,
 } from '../../helpers/scow.ts';
-import { linuxOf } from '../container/support.ts';
 import { call, script, sleeping } from './support.ts';
 
 afterEach(cleanUp);

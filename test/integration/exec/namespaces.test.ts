@@ -4,6 +4,8 @@ import { chmodSync, readdirSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { findHierarchy } from '../../../runtime/cgroups/hierarchy.ts';
 import type { NamespaceType } from '../../../schemas/runtime-config.ts';
+import { both, type Edit, linuxOf } from '../../helpers/container.ts';
+import { MappedUser } from '../../helpers/mapped-user.ts';
 import {
   bundleOf,
   cleanUp,
@@ -14,8 +16,6 @@ import {
   scow,
   testDirectory,
 } from '../../helpers/scow.ts';
-import { MappedUser } from '../container/mapped-user.ts';
-import { both, type Edit, linuxOf } from '../container/support.ts';
 import { call, initOf, script, shown, startedFrom } from './support.ts';
 
 const user = new MappedUser();

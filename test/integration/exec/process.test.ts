@@ -4,6 +4,7 @@
 import { spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { both, type Edit, processOf, writable } from '../../helpers/container.ts';
 import {
   bundleOf,
   cleanUp,
@@ -13,7 +14,6 @@ import {
   running,
   testDirectory,
 } from '../../helpers/scow.ts';
-import { both, type Edit, processOf, writable } from '../container/support.ts';
 import { call, RUNTIMES, script, shown, sleeping, startedFrom } from './support.ts';
 
 afterEach(cleanUp);

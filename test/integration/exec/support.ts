@@ -1,3 +1,4 @@
+import { both, type Edit } from '../../helpers/container.ts';
 import {
   bundleOf,
   type Engine,
@@ -8,7 +9,6 @@ import {
   running,
   scow,
 } from '../../helpers/scow.ts';
-import { both, type Edit } from '../container/support.ts';
 
 /** scow under one of its engines, or its peer. */
 export type Runtime = Engine | 'runc';

@@ -3,6 +3,7 @@ import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Hook } from '../../../schemas/runtime-config.ts';
+import { traces } from '../../helpers/left-behind.ts';
 import {
   cleanUp,
   commandOf,
@@ -13,7 +14,6 @@ import {
   running,
   scow,
 } from '../../helpers/scow.ts';
-import { traces } from '../bad-input/left-behind.ts';
 import { FAILING, type HookName, hooked, notes, order, seen, stateOf, witness } from './support.ts';
 
 afterEach(cleanUp);

@@ -1,6 +1,6 @@
 import type { Seccomp } from '../../../schemas/runtime-config.ts';
+import { both, type Edit, linuxOf, output, run } from '../../helpers/container.ts';
 import { cleanUp, ENGINES } from '../../helpers/scow.ts';
-import { both, type Edit, linuxOf, output, run } from '../container/support.ts';
 import { calling, compileCalls, confined, gaining, NR, removeCalls } from './calls.ts';
 
 beforeAll(compileCalls);

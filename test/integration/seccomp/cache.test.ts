@@ -14,6 +14,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { both, type Edit, runBundle } from '../../helpers/container.ts';
 import {
   bundleOf,
   cleanUp,
@@ -23,7 +24,6 @@ import {
   scow,
   testDirectory,
 } from '../../helpers/scow.ts';
-import { both, type Edit, runBundle } from '../container/support.ts';
 import { confined } from './calls.ts';
 import { ORDINARY } from './profile.ts';
 

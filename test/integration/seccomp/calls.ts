@@ -3,7 +3,7 @@ import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Seccomp } from '../../../schemas/runtime-config.ts';
-import { type Edit, linuxOf, portable, processOf } from '../container/support.ts';
+import { type Edit, linuxOf, portable, processOf } from '../../helpers/container.ts';
 
 /**
  * Makes the system calls that its arguments name, without a C library in between, and prints a

@@ -1,8 +1,8 @@
 import { spawn } from 'node:child_process';
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { both, commandLine, type Runtime } from '../../helpers/container.ts';
 import { bundleOf, cleanUp, ENGINES, newId, scow, testDirectory } from '../../helpers/scow.ts';
-import { both, commandLine, type Runtime } from '../container/support.ts';
 import { Agent } from './agent.ts';
 import { compileCalls, confined, executing, gaining, NR, removeCalls } from './calls.ts';
 

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import type { Seccomp, SeccompArgument } from '../../../schemas/runtime-config.ts';
+import { both, type Edit, output, type Runtime, run } from '../../helpers/container.ts';
 import { bundleOf, cleanUp, ENGINES, newId, scow } from '../../helpers/scow.ts';
-import { both, type Edit, output, type Runtime, run } from '../container/support.ts';
 import {
   asUser,
   calling,

@@ -2,8 +2,8 @@ import { spawn } from 'node:child_process';
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Seccomp } from '../../../schemas/runtime-config.ts';
+import { both, commandLine, type Edit, type Runtime, run } from '../../helpers/container.ts';
 import { bundleOf, cleanUp, ENGINES, newId, rootOf, testDirectory } from '../../helpers/scow.ts';
-import { both, commandLine, type Edit, type Runtime, run } from '../container/support.ts';
 import { Agent } from './agent.ts';
 import { calling, compileCalls, confined, executing, gaining, NR, removeCalls } from './calls.ts';
 

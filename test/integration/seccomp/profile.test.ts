@@ -1,5 +1,5 @@
+import { both, output, portable, shell } from '../../helpers/container.ts';
 import { cleanUp, ENGINES } from '../../helpers/scow.ts';
-import { both, output, portable, shell } from '../container/support.ts';
 import { asUser, confined, gaining } from './calls.ts';
 import { ORDINARY } from './profile.ts';
 

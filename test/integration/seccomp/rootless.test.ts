@@ -1,9 +1,9 @@
 /** Filters of containers that an ordinary user makes. */
 import { chownSync } from 'node:fs';
 import { join } from 'node:path';
+import { processOf } from '../../helpers/container.ts';
+import { MappedUser } from '../../helpers/mapped-user.ts';
 import { cleanUp, ENGINES, newId, rootOf } from '../../helpers/scow.ts';
-import { MappedUser } from '../container/mapped-user.ts';
-import { processOf } from '../container/support.ts';
 import { Agent } from './agent.ts';
 import { confined, gaining } from './calls.ts';
 import { ORDINARY } from './profile.ts';

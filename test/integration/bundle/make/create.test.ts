@@ -17,12 +17,12 @@ import { lowerDirectories, readRecord } from '../../../../bundle/existing/record
 import { mountAtOnce, mountLayerByLayer } from '../../../../bundle/mount/overlay.ts';
 import { unmount } from '../../../../bundle/mount/table.ts';
 import { bundlerCommand, scowBundle } from '../../../helpers/bundler.ts';
+import { runBundle } from '../../../helpers/container.ts';
 import { digestOf, type ImageFields, LayoutBuilder, tagged } from '../../../helpers/layout.ts';
 import { reachableBuild } from '../../../helpers/reachable-build.ts';
 import { cleanUp, ENGINES, eventually, newId, rootOf, scow } from '../../../helpers/scow.ts';
 import { archive, directory, file, hardLink, symlink } from '../../../helpers/tar.ts';
 import { differences, readTree } from '../../../helpers/tree.ts';
-import { runBundle } from '../../container/support.ts';
 
 /** Bundles whose root filesystem is a mount of unpacked layers: what they share, and what not. */
 

@@ -15,10 +15,6 @@ import { join } from 'node:path';
 import { readRecord } from '../../../../bundle/existing/record.ts';
 import { layerDirectory } from '../../../../bundle/store/files.ts';
 import { scowBundle } from '../../../helpers/bundler.ts';
-import { debianImage } from '../../../helpers/debian-image.ts';
-import { reachableBuild } from '../../../helpers/reachable-build.ts';
-import { cleanUp, type EditableConfig, ENGINES, newId } from '../../../helpers/scow.ts';
-import { differences, type FileRecord, readTree } from '../../../helpers/tree.ts';
 import {
   both,
   type Edit,
@@ -26,7 +22,11 @@ import {
   processOf,
   type Runtime,
   runBundle,
-} from '../../container/support.ts';
+} from '../../../helpers/container.ts';
+import { debianImage } from '../../../helpers/debian-image.ts';
+import { reachableBuild } from '../../../helpers/reachable-build.ts';
+import { cleanUp, type EditableConfig, ENGINES, newId } from '../../../helpers/scow.ts';
+import { differences, type FileRecord, readTree } from '../../../helpers/tree.ts';
 
 // The main job on real input: a Debian image of several layers, made by other tools, becomes a
 // bundle that equals umoci's entry for entry, and runs under every runtime alike.

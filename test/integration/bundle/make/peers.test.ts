@@ -13,8 +13,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { RuntimeConfig } from '../../../../schemas/runtime-config.ts';
 import { scowBundle } from '../../../helpers/bundler.ts';
+import { portable, runBundle } from '../../../helpers/container.ts';
 import { cleanUp, type EditableConfig } from '../../../helpers/scow.ts';
-import { portable, runBundle } from '../../container/support.ts';
 
 /** Images that umoci, skopeo and buildah make; their bundles beside umoci's. */
 

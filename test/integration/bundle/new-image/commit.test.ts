@@ -2,10 +2,10 @@ import { execFileSync } from 'node:child_process';
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { CHANGES, changeTree } from '../../../helpers/change-tree.ts';
+import { runBundle } from '../../../helpers/container.ts';
 import { LayoutBuilder, tagged } from '../../../helpers/layout.ts';
 import { cleanUp } from '../../../helpers/scow.ts';
 import { differences, readTree } from '../../../helpers/tree.ts';
-import { runBundle } from '../../container/support.ts';
 import { readImage, Workshop } from '../workshop.ts';
 
 /** Bundles become images: the same files, for everybody who reads them. */

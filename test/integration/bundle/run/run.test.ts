@@ -14,11 +14,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { bundlerCommand, scowBundle } from '../../../helpers/bundler.ts';
 import { LayoutBuilder, tagged } from '../../../helpers/layout.ts';
+import { MappedUser } from '../../../helpers/mapped-user.ts';
 import { reachableBuild } from '../../../helpers/reachable-build.ts';
 import { DockerRegistry } from '../../../helpers/registry.ts';
 import { cleanUp, ENGINES, eventually, newId, rootOf, scow } from '../../../helpers/scow.ts';
 import { archive, directory, file, hardLink } from '../../../helpers/tar.ts';
-import { MappedUser } from '../../container/mapped-user.ts';
 
 /** `run`: a container of an image, of which nothing is left. */
 

@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
-import { findHierarchy } from '../../../runtime/cgroups/hierarchy.ts';
-import type { CapabilityName, Mount } from '../../../schemas/runtime-config.ts';
+import { findHierarchy } from '../../runtime/cgroups/hierarchy.ts';
+import type { CapabilityName, Mount } from '../../schemas/runtime-config.ts';
 import {
   bundleOf,
   commandOf,
@@ -14,7 +14,7 @@ import {
   runc,
   scow,
   testDirectory,
-} from '../../helpers/scow.ts';
+} from './scow.ts';
 
 /** scow under one of its engines, or one of its peers. */
 export type Runtime = Engine | 'runc' | 'crun';

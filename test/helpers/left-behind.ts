@@ -1,8 +1,8 @@
 import { existsSync, lstatSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { findHierarchy } from '../../../runtime/cgroups/hierarchy.ts';
-import { cgroupsBelow, rootOf, testDirectory } from '../../helpers/scow.ts';
+import { findHierarchy } from '../../runtime/cgroups/hierarchy.ts';
+import { cgroupsBelow, rootOf, testDirectory } from './scow.ts';
 
 /** Everything that a failed command could leave on the host. */
 export interface Traces {

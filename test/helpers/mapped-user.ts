@@ -1,9 +1,9 @@
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type OrdinaryUser, scowAs } from '../../helpers/ordinary-user.ts';
-import { bundleOf, type EditableConfig, type Engine, rootOf } from '../../helpers/scow.ts';
-import { processOf } from './support.ts';
+import { processOf } from './container.ts';
+import { type OrdinaryUser, scowAs } from './ordinary-user.ts';
+import { bundleOf, type EditableConfig, type Engine, rootOf } from './scow.ts';
 
 /** An ordinary user of this machine, with IDs for containers of their own. */
 export class MappedUser implements OrdinaryUser {

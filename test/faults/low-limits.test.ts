@@ -1,15 +1,6 @@
 /** Limits so low that init itself could not work under them: they are the program's alone. */
 import { spawnSync } from 'node:child_process';
-import {
-  bundleOf,
-  cleanUp,
-  commandOf,
-  ENGINES,
-  newId,
-  rootOf,
-  running,
-  scow,
-} from '../helpers/scow.ts';
+import { bundleOf, cleanUp, ENGINES, newId, running, scow, scowWords } from '../helpers/scow.ts';
 
 afterEach(cleanUp);
 
@@ -45,8 +36,8 @@ describe.each(ENGINES)('a limit of open files (%s)', (engine) => {
         '-c',
         'ulimit -Sn 20; "$@"; exit $?',
         'bash',
-        ...commandOf(engine),
-        ...['--root', rootOf('scow'), 'run', '-b', bundle, newId()],
+        ...scowWords(engine),
+        ...['run', '-b', bundle, newId()],
       ],
       { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] },
     );

@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { closeSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { commandOf, type Engine, rootOf, testDirectory } from '../helpers/scow.ts';
+import { type Engine, scowWords, testDirectory } from '../helpers/scow.ts';
 
 export interface Ended {
   readonly status: number | null;
@@ -15,11 +15,9 @@ export function strace(options: readonly string[], args: readonly string[], engi
   const stderr = openSync(file, 'w');
   try {
     // A container that is created keeps the streams: a pipe would be waited for.
-    const { status, signal } = spawnSync(
-      'strace',
-      [...options, ...commandOf(engine), '--root', rootOf('scow'), ...args],
-      { stdio: ['ignore', 'ignore', stderr] },
-    );
+    const { status, signal } = spawnSync('strace', [...options, ...scowWords(engine), ...args], {
+      stdio: ['ignore', 'ignore', stderr],
+    });
     return { status, signal, stderr: readFileSync(file, 'utf8') };
   } finally {
     closeSync(stderr);

@@ -1,18 +1,20 @@
 /** Init is killed or stopped while it waits, or while it is made. */
-import { type ChildProcess, spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { traces } from '../helpers/left-behind.ts';
 import {
   bundleOf,
   cleanUp,
-  commandOf,
   ENGINES,
   eventually,
   newId,
   rootOf,
   running,
   scow,
+  scowWords,
+  startCommand,
+  startScow,
   testDirectory,
 } from '../helpers/scow.ts';
 import { strace } from './strace.ts';
@@ -47,7 +49,7 @@ describe.each(ENGINES)('init that waits for its start (%s)', (engine) => {
     process.kill(pid, 'SIGSTOP');
     await eventually(() => /^State:\s+T/m.test(readFileSync(`/proc/${pid}/status`, 'latin1')));
     expect(status(id)).toBe('created');
-    const { child, ended } = begin(engine, ['start', id]);
+    const { child, ended } = startScow(['start', id], { engine });
     await eventually(() => waitsInPoll(child));
     expect(call('delete', '--force', id)).toMatchObject({ status: 0, stderr: '' });
     expect(await ended).toMatchObject({ status: 1 });
@@ -57,7 +59,7 @@ describe.each(ENGINES)('init that waits for its start (%s)', (engine) => {
   test('is stopped and goes on: the container runs', async () => {
     const { id, pid } = created();
     process.kill(pid, 'SIGSTOP');
-    const { child, ended } = begin(engine, ['start', id]);
+    const { child, ended } = startScow(['start', id], { engine });
     await eventually(() => waitsInPoll(child));
     process.kill(pid, 'SIGCONT');
     expect(await ended).toEqual({ status: 0, stderr: '' });
@@ -70,22 +72,8 @@ test('init that is stopped while it is made: deletion by force ends the creation
   const id = newId();
   const before = traces(id, bundle);
   const inject = ['-e', 'trace=pivot_root', '-e', 'inject=pivot_root:signal=STOP:when=1'];
-  const creation = spawn(
-    'strace',
-    [
-      ...FOLLOW,
-      ...inject,
-      ...commandOf('bun'),
-      '--root',
-      rootOf('scow'),
-      'create',
-      '-b',
-      bundle,
-      id,
-    ],
-    { stdio: ['ignore', 'ignore', 'pipe'] },
-  );
-  const ended = endOf(creation);
+  const words = ['strace', ...FOLLOW, ...inject, ...scowWords('bun'), 'create', '-b', bundle, id];
+  const { ended } = startCommand(words);
   const state = () => scow(['state', id], { engine: 'bun' });
   await eventually(() => state().status === 0 && JSON.parse(state().stdout).pid > 0);
   const { status, pid } = JSON.parse(state().stdout);
@@ -122,25 +110,6 @@ test('init that is killed as the last thing before it is left alone: no PID file
   expect(traces(id, bundle)).toEqual(before);
   expect(existsSync(pidFile)).toBe(false);
 });
-
-/** Starts scow and does not wait for it. */
-function begin(engine: 'node' | 'bun', args: readonly string[]) {
-  const [command, ...first] = commandOf(engine);
-  const child = spawn(command, [...first, '--root', rootOf('scow'), ...args], {
-    stdio: ['ignore', 'ignore', 'pipe'],
-  });
-  return { child, ended: endOf(child) };
-}
-
-function endOf(child: ChildProcess): Promise<{ status: number | null; stderr: string }> {
-  let stderr = '';
-  child.stderr?.on('data', (text) => {
-    stderr += text;
-  });
-  return new Promise((resolve) =>
-    child.on('exit', (status) => setTimeout(() => resolve({ status, stderr }), 20)),
-  );
-}
 
 /** Whether its main thread waits in poll(2), which an engine itself never calls. */
 function waitsInPoll({ pid }: ChildProcess): boolean {

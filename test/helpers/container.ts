@@ -1,10 +1,10 @@
 import { spawnSync } from 'node:child_process';
+import { chmodSync } from 'node:fs';
 import { join } from 'node:path';
 import { findHierarchy } from '../../runtime/cgroups/hierarchy.ts';
 import type { CapabilityName, Mount } from '../../schemas/runtime-config.ts';
 import {
   bundleOf,
-  commandOf,
   type EditableConfig,
   type Engine,
   newId,
@@ -13,6 +13,7 @@ import {
   rootOf,
   runc,
   scow,
+  scowWords,
   testDirectory,
 } from './scow.ts';
 
@@ -55,7 +56,7 @@ export function runBundle(
 /** The words that call a runtime, for {@link cleanUp} to find what it leaves behind. */
 export function commandLine(runtime: Runtime): string[] {
   if (runtime === 'runc') return ['runc', '--root', rootOf('runc')];
-  if (runtime !== 'crun') return [...commandOf(runtime), '--root', rootOf('scow')];
+  if (runtime !== 'crun') return scowWords(runtime);
   // crun wants the cgroup hierarchy at its usual place, where other hierarchies may be.
   const script = 'mount --bind "$0" /sys/fs/cgroup && exec crun "$@"';
   const { mountPoint } = findHierarchy();
@@ -100,6 +101,29 @@ export function mounting(...mounts: readonly Mount[]): Edit {
   return (config) => {
     config.mounts = [...(config.mounts ?? []), ...(mounts as NonNullable<typeof config.mounts>)];
   };
+}
+
+/** A bind mount of a path of the host. */
+export function bind(source: string, destination: string, ...options: string[]) {
+  return { destination, type: 'bind', source, options: ['bind', ...options] };
+}
+
+/** The ID on the host of root in a user namespace that {@link mapped} asks for. */
+export const MAPPED_ROOT = 100_000;
+
+/** A user namespace, with as many IDs as a distribution gives users for theirs. */
+export const mapped: Edit = (config) => {
+  const linux = linuxOf(config);
+  linux.namespaces = [...(linux.namespaces ?? []), { type: 'user' }];
+  linux.uidMappings = [{ containerID: 0, hostID: MAPPED_ROOT, size: 65_536 }];
+  linux.gidMappings = [{ containerID: 0, hostID: MAPPED_ROOT, size: 65_536 }];
+};
+
+/** Gives root of {@link mapped} the root filesystem of a bundle in the test's own directory. */
+export function giveToMapped(bundle: string): void {
+  const owner = `${MAPPED_ROOT}:${MAPPED_ROOT}`;
+  spawnSync('chown', ['-hR', owner, join(bundle, 'rootfs')]);
+  chmodSync(testDirectory(), 0o711);
 }
 
 /** Makes the root filesystem writable. */

@@ -1,4 +1,4 @@
-import { spawnSync } from 'node:child_process';
+import { type ChildProcess, type SpawnOptions, spawn, spawnSync } from 'node:child_process';
 import {
   closeSync,
   copyFileSync,
@@ -16,6 +16,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Cgroup } from '../../runtime/cgroups/cgroup.ts';
 import { findHierarchy } from '../../runtime/cgroups/hierarchy.ts';
+import type { ContainerState } from '../../runtime/container/state.ts';
+import { ContainerStore } from '../../runtime/container/store.ts';
 import { defaultConfig } from '../../schemas/default-config.ts';
 import type { RuntimeConfig } from '../../schemas/runtime-config.ts';
 
@@ -39,6 +41,18 @@ export interface Result {
   readonly stderr: string;
   /** The file that stdout went to: a detached container goes on writing there. */
   readonly stdoutFile: string;
+}
+
+/** What `startScow` gives. */
+export interface Started {
+  readonly child: ChildProcess;
+  /** Comes when scow has ended, whatever its container does. */
+  readonly ended: Promise<Ended>;
+}
+
+export interface Ended {
+  readonly status: number | null;
+  readonly stderr: string;
 }
 
 type Mutable<T> = T extends object ? { -readonly [K in keyof T]: Mutable<T[K]> } : T;
@@ -70,8 +84,36 @@ export function newId(): string {
 
 /** Runs scow with the test's own `--root` and waits for it, not for containers it leaves behind. */
 export function scow(args: readonly string[], options: RunOptions = {}): Result {
-  const [command, ...first] = commandOf(options.engine ?? 'node');
-  return runCommand(command, [...first, '--root', rootOf('scow'), ...args], options);
+  const [command, ...first] = scowWords(options.engine ?? 'node');
+  return runCommand(command, [...first, ...args], options);
+}
+
+/** Starts scow with the test's own `--root`, and does not wait for it. */
+export function startScow(
+  args: readonly string[],
+  { engine = 'node', ...options }: { readonly engine?: Engine } & SpawnOptions = {},
+): Started {
+  return startCommand([...scowWords(engine), ...args], options);
+}
+
+/** Starts a command that becomes or calls scow. */
+export function startCommand(words: readonly string[], options: SpawnOptions = {}): Started {
+  const [command = '', ...args] = words;
+  const child = spawn(command, args, { stdio: ['ignore', 'ignore', 'pipe'], ...options });
+  let stderr = '';
+  child.stderr?.on('data', (text) => {
+    stderr += text;
+  });
+  // Not `close`: a container that was created holds the pipe open.
+  const ended = new Promise<Ended>((resolve) =>
+    child.on('exit', (status) => setTimeout(() => resolve({ status, stderr }), 20)),
+  );
+  return { child, ended };
+}
+
+/** What scow keeps of a container of the test's. */
+export function stateOf(id: string): ContainerState {
+  return new ContainerStore(rootOf('scow')).read(id);
 }
 
 /**
@@ -87,6 +129,11 @@ export function commandOf(engine: Engine): [command: string, ...args: string[]] 
   const file = join(project, engine === 'node' ? 'dist/bin/scow.js' : 'build/scow');
   if (!existsSync(file)) throw new Error(`${file} is missing: npm run build`);
   return engine === 'node' ? [process.execPath, file] : [file];
+}
+
+/** The words that call scow with the test's own `--root`, for other programs to call it. */
+export function scowWords(engine: Engine): [command: string, ...args: string[]] {
+  return [...commandOf(engine), '--root', rootOf('scow')];
 }
 
 // Output goes to files: a pipe would stay open in a detached container, and be waited for.

@@ -2,9 +2,11 @@
  * Configurations that cannot become a container: each is refused with one line that says what
  * failed, on what, why and what to do, and with the JSON pointer; nothing is left behind.
  */
+
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { bind } from '../../helpers/container.ts';
 import { bundleOf, cleanUp, scow, testDirectory } from '../../helpers/scow.ts';
 import { type Edit, ENGINES, failureOf, lineOf, whole } from './failing.ts';
 
@@ -15,13 +17,6 @@ const tmpfs = (destination: string, ...options: string[]) => ({
   type: 'tmpfs',
   source: 'tmpfs',
   options,
-});
-
-const bind = (source: string, destination: string, ...options: string[]) => ({
-  destination,
-  type: 'bind',
-  source,
-  options: ['bind', ...options],
 });
 
 const join_: (type: 'network' | 'pid' | 'user', path: string) => Edit =

@@ -1,6 +1,6 @@
 /** Where systemd is not as it should be. What it does when it is: test/vm/systemd. */
 
-import { spawn, spawnSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { SystemdManager } from '../../../runtime/cgroups/systemd/manager.ts';
@@ -10,7 +10,6 @@ import { directoryOf, type OrdinaryUser, scowAs } from '../../helpers/ordinary-u
 import {
   bundleOf,
   cleanUp,
-  commandOf,
   ENGINES,
   type Engine,
   eventually,
@@ -18,6 +17,9 @@ import {
   rootOf,
   running,
   scow,
+  scowWords,
+  startScow,
+  stateOf,
 } from '../../helpers/scow.ts';
 
 let systemd: FakeSystemd | undefined;
@@ -37,7 +39,7 @@ function run(engine: Engine, address?: string, cgroupsPath = '') {
     running('true')(config);
     if (config.linux) config.linux.cgroupsPath = cgroupsPath;
   });
-  const words = [...commandOf(engine), '--root', rootOf('scow'), '--systemd-cgroup'];
+  const words = [...scowWords(engine), '--systemd-cgroup'];
   const [command = '', ...args] = [...WITHOUT, ...words, 'run', '--bundle', bundle, newId()];
   const { status, stderr } = spawnSync(command, args, {
     encoding: 'utf8',
@@ -109,14 +111,12 @@ test('one that does not answer is waited for only so long', async () => {
 test('a scow that is killed meanwhile leaves no init, and what else is left can be deleted', async () => {
   systemd = await FakeSystemd.start('takes its time');
   const id = newId();
-  const [command, ...first] = commandOf('bun');
-  const args = ['--root', rootOf('scow'), '--systemd-cgroup', 'create', '--bundle', bundleOf(), id];
-  const child = spawn(command, [...first, ...args], {
+  const { child } = startScow(['--systemd-cgroup', 'create', '--bundle', bundleOf(), id], {
+    engine: 'bun',
     env: { ...env, DBUS_SYSTEM_BUS_ADDRESS: systemd.address },
-    stdio: 'ignore',
   });
   await eventually(() => systemd?.calls.at(-1) === 'StartTransientUnit');
-  const { pid } = new ContainerStore(rootOf('scow')).read(id);
+  const { pid } = stateOf(id);
   expect(readFileSync(`/proc/${pid}/comm`, 'utf8')).toBe('scow:[init]\n');
   child.kill('SIGKILL');
   await eventually(() => !existsSync(`/proc/${pid}`));
@@ -132,8 +132,7 @@ test('a container can be deleted when systemd is gone', () => {
   expect(scow(['create', '--bundle', bundleOf(), id], { engine: 'bun' }).status).toBe(0);
   const store = new ContainerStore(rootOf('scow'));
   store.write({ ...store.read(id), unit: { name: 'scow-x.scope', instance: 'system' } });
-  const words = [...commandOf('bun'), '--root', rootOf('scow'), 'delete', '--force', id];
-  const [command = '', ...args] = [...WITHOUT, ...words];
+  const [command = '', ...args] = [...WITHOUT, ...scowWords('bun'), 'delete', '--force', id];
   const { status, stderr } = spawnSync(command, args, { encoding: 'utf8' });
   expect({ status, stderr, left: containers() }).toEqual({
     status: 0,

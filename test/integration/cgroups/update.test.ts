@@ -1,4 +1,3 @@
-import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -6,13 +5,13 @@ import { findHierarchy } from '../../../runtime/cgroups/hierarchy.ts';
 import {
   bundleOf,
   cleanUp,
-  commandOf,
   ENGINES,
   type Engine,
   newId,
   rootOf,
   running,
   scow,
+  startScow,
   testDirectory,
 } from '../../helpers/scow.ts';
 
@@ -92,12 +91,13 @@ describe.each(ENGINES)('scow update and events under %s', (engine) => {
     expect(once_).toMatchObject({ type: 'stats', id, data: { hugetlb: { '2MB': { usage: 0 } } } });
     expect(once_.data.pids.current).toBe(1);
     expect(once_.data.cpu.usage.total).toBeGreaterThan(0);
-    const [command, ...args] = commandOf(engine);
-    const flags = ['--root', rootOf('scow'), 'events', '--interval', '50ms', id];
-    const child = spawn(command, [...args, ...flags], { stdio: ['ignore', 'pipe', 'inherit'] });
+    const { child } = startScow(['events', '--interval', '50ms', id], {
+      engine,
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
     let text = '';
     let killed = false;
-    child.stdout.on('data', (bytes) => {
+    child.stdout?.on('data', (bytes) => {
       text += bytes;
       // Several lines may come at once.
       if (killed || text.split('\n').length < 4) return;

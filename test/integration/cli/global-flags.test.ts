@@ -14,6 +14,8 @@ import {
   rootOf,
   running,
   scow,
+  scowWords,
+  stateOf,
   testDirectory,
 } from '../../helpers/scow.ts';
 
@@ -28,7 +30,7 @@ describe.each(ENGINES)('under %s', (engine) => {
       status: 0,
       stderr: '',
     });
-    const { pid, cgroup } = new ContainerStore(rootOf('scow')).read(id);
+    const { pid, cgroup } = stateOf(id);
     expect(cgroup).toBeNull();
     const pathOf = (one: number | string) =>
       unifiedPath(readFileSync(`/proc/${one}/cgroup`, 'latin1'));
@@ -74,7 +76,7 @@ signal.pidfd_send_signal(fd, signal.SIGKILL)
 `;
     const id = newId();
     const socket = join(testDirectory(), 'pidfd.sock');
-    const command = [...commandOf(engine), '--root', rootOf('scow')];
+    const command = scowWords(engine);
     const isFlag = way.startsWith('--');
     const bundle = bundleOf((config) => {
       running('sleep', '1000')(config);
@@ -89,7 +91,7 @@ signal.pidfd_send_signal(fd, signal.SIGKILL)
       },
     );
     expect(stderr).toBe('');
-    const { pid } = new ContainerStore(rootOf('scow')).read(id);
+    const { pid } = stateOf(id);
     expect(stdout).toBe(`standard ${pid}\n`);
     expect(
       scow(['run', ...(isFlag ? [way, socket] : []), '-b', bundle, newId()], { engine }),
@@ -114,10 +116,10 @@ print(done.returncode, listener.recv(4096).decode(), flush=True)
     const directory = socket.replace(/\/[^/]*$/, '');
     const script = `mount -t tmpfs none ${directory.split('/', 2).join('/')} && mkdir -p ${directory} && exec "$@"`;
     const aside = ['--mount', '--propagation=private', 'sh', '-c', script, 'sh'];
-    const failing = ['--root', rootOf('scow'), '--log', log, 'state', 'nobody'];
+    const failing = ['--log', log, 'state', 'nobody'];
     const { stdout, stderr } = spawnSync(
       'unshare',
-      [...aside, 'python3', '-c', receiver, socket, ...commandOf(engine), ...failing],
+      [...aside, 'python3', '-c', receiver, socket, ...scowWords(engine), ...failing],
       { encoding: 'utf8' },
     );
     const why = `container does not exist: there is no "nobody" in ${rootOf('scow')}`;

@@ -1,4 +1,3 @@
-import { spawn } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Cgroup } from '../../../runtime/cgroups/cgroup.ts';
@@ -7,7 +6,6 @@ import { ContainerStore } from '../../../runtime/container/store.ts';
 import {
   bundleOf,
   cleanUp,
-  commandOf,
   ENGINES,
   type Engine,
   eventually,
@@ -15,37 +13,13 @@ import {
   rootOf,
   running,
   scow,
+  startScow,
+  stateOf,
 } from '../../helpers/scow.ts';
 
 afterEach(cleanUp);
 
 const SLEEP = running('sleep', '1000');
-
-interface Ended {
-  readonly status: number | null;
-  readonly stderr: string;
-}
-
-/** Starts scow and does not wait for it. */
-function begin(engine: Engine, args: readonly string[]) {
-  const [command, ...first] = commandOf(engine);
-  const child = spawn(command, [...first, '--root', rootOf('scow'), ...args], {
-    stdio: ['ignore', 'ignore', 'pipe'],
-  });
-  let stderr = '';
-  child.stderr.on('data', (text) => {
-    stderr += text;
-  });
-  // Not `close`: a container that was created holds the pipe open.
-  const ended = new Promise<Ended>((resolve) =>
-    child.on('exit', (status) => setTimeout(() => resolve({ status, stderr }), 20)),
-  );
-  return { child, ended };
-}
-
-function stateOf(id: string) {
-  return new ContainerStore(rootOf('scow')).read(id);
-}
 
 function statusOf(engine: Engine, id: string): string {
   const { status, stdout } = scow(['state', id], { engine });
@@ -57,7 +31,7 @@ describe.each(ENGINES)('at the same time, under %s,', (engine) => {
     const bundle = bundleOf(SLEEP);
     const id = newId();
     const [one, two] = await Promise.all(
-      [0, 1].map(() => begin(engine, ['create', '--bundle', bundle, id]).ended),
+      [0, 1].map(() => startScow(['create', '--bundle', bundle, id], { engine }).ended),
     );
     expect([one?.status, two?.status].sort()).toEqual([0, 1]);
     expect(`${one?.stderr}${two?.stderr}`).toMatch(
@@ -69,7 +43,9 @@ describe.each(ENGINES)('at the same time, under %s,', (engine) => {
   test('two starts of one container: one of them fails', async () => {
     const id = newId();
     expect(scow(['create', '--bundle', bundleOf(SLEEP), id], { engine }).status).toBe(0);
-    const [one, two] = await Promise.all([0, 1].map(() => begin(engine, ['start', id]).ended));
+    const [one, two] = await Promise.all(
+      [0, 1].map(() => startScow(['start', id], { engine }).ended),
+    );
     expect([one?.status, two?.status].sort()).toEqual([0, 1]);
     expect(statusOf(engine, id)).toBe('running');
   });
@@ -78,9 +54,9 @@ describe.each(ENGINES)('at the same time, under %s,', (engine) => {
     const bundle = bundleOf(SLEEP);
     for (const delay of engine === 'bun' ? [0, 5, 10, 15, 20, 30] : [100, 250]) {
       const id = newId();
-      const creation = begin(engine, ['create', '--bundle', bundle, id]);
+      const creation = startScow(['create', '--bundle', bundle, id], { engine });
       await new Promise((resolve) => setTimeout(resolve, delay));
-      const deletion = await begin(engine, ['delete', '--force', id]).ended;
+      const deletion = await startScow(['delete', '--force', id], { engine }).ended;
       expect(deletion).toEqual({ status: 0, stderr: '' });
       const { status, stderr } = await creation.ended;
       if (status !== 0) expect(stderr.trimEnd().split('\n')).toHaveLength(1);
@@ -97,7 +73,7 @@ describe.each(ENGINES)('scow killed in the midst of creating, under %s,', (engin
     'after %i ms: the state is true, and deletion removes everything',
     async (delay) => {
       const id = newId();
-      const { child, ended } = begin(engine, ['create', '--bundle', bundleOf(SLEEP), id]);
+      const { child, ended } = startScow(['create', '--bundle', bundleOf(SLEEP), id], { engine });
       await new Promise((resolve) => setTimeout(resolve, delay));
       child.kill('SIGKILL');
       await ended;

@@ -1,5 +1,5 @@
 /** `pause` and `resume`, seen from the kernel. */
-import { spawn, spawnSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Cgroup } from '../../../runtime/cgroups/cgroup.ts';
@@ -8,20 +8,17 @@ import { ContainerStore } from '../../../runtime/container/store.ts';
 import {
   bundleOf,
   cleanUp,
-  commandOf,
   ENGINES,
   eventually,
   newId,
   rootOf,
   running,
   scow,
+  startScow,
+  stateOf,
 } from '../../helpers/scow.ts';
 
 afterEach(cleanUp);
-
-function stateOf(id: string) {
-  return new ContainerStore(rootOf('scow')).read(id);
-}
 
 const COUNT = running('sh', '-c', '(while :; do echo; done >/dev/null) & while :; do echo; done');
 
@@ -101,20 +98,14 @@ describe.each(ENGINES)('under %s', (engine) => {
   it('a start that is under way is not disturbed', async () => {
     const id = newId();
     done('create', '--bundle', bundleOf(COUNT), id);
-    const [command, ...first] = [...commandOf(engine), '--root', rootOf('scow')];
-    const ends = ['start', 'pause'].map(
-      (name) =>
-        new Promise((resolve) => {
-          spawn(command as string, [...first, name, id], { stdio: 'ignore' }).on('exit', resolve);
-        }),
-    );
+    const ends = ['start', 'pause'].map((name) => startScow([name, id], { engine }).ended);
     const [started, paused] = await Promise.all(ends);
     // Whoever was first: a paused container is not started, a started one can be paused.
-    expect(paused).toBe(0);
+    expect(paused?.status).toBe(0);
     const group = stateOf(id).cgroup ?? '';
     expect(readFileSync(join(group, 'cgroup.events'), 'latin1')).toContain('frozen 1');
     done('resume', id);
     const { status } = JSON.parse(scow(['state', id], { engine }).stdout);
-    expect(status).toBe(started === 0 ? 'running' : 'created');
+    expect(status).toBe(started?.status === 0 ? 'running' : 'created');
   });
 });

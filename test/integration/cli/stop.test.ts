@@ -1,24 +1,22 @@
 /** `stop`, and `kill` and `delete` of many containers. */
+
 import { readFileSync } from 'node:fs';
 import { Cgroup } from '../../../runtime/cgroups/cgroup.ts';
 import { startTimeOf } from '../../../runtime/container/process.ts';
-import { ContainerStore } from '../../../runtime/container/store.ts';
+import type { Edit } from '../../helpers/container.ts';
 import {
   bundleOf,
   cleanUp,
-  type EditableConfig,
   ENGINES,
   type Engine,
   eventually,
   newId,
-  rootOf,
   running,
   scow,
+  stateOf,
 } from '../../helpers/scow.ts';
 
 afterEach(cleanUp);
-
-type Edit = (config: EditableConfig) => void;
 
 const STOP_SIGNAL = 'org.opencontainers.image.stopSignal';
 /** It says by which signal it was asked to end. */
@@ -32,8 +30,6 @@ const STUBBORN = running(
   '-c',
   'trap "echo ignored" TERM; echo ready; while :; do sleep 0.01; done',
 );
-
-const stateOf = (id: string) => new ContainerStore(rootOf('scow')).read(id);
 
 /** Commands of scow under one engine. */
 function under(engine: Engine) {

@@ -8,7 +8,8 @@ import {
   both,
   type Edit,
   lines,
-  linuxOf,
+  MAPPED_ROOT,
+  mapped,
   mounting,
   portable,
   type Runtime,
@@ -25,15 +26,6 @@ const user = new MappedUser();
 beforeAll(() => user.add());
 afterAll(() => user.remove());
 afterEach(cleanUp);
-
-const FIRST = 100_000;
-
-const mapped: Edit = (config) => {
-  const linux = linuxOf(config);
-  linux.namespaces = [...(linux.namespaces ?? []), { type: 'user' }];
-  linux.uidMappings = [{ containerID: 0, hostID: FIRST, size: 1000 }];
-  linux.gidMappings = [{ containerID: 0, hostID: FIRST, size: 1000 }];
-};
 
 /** All that a directory of an image can hold; `$1` is added to every ID. */
 const CONTENT = `
@@ -74,7 +66,7 @@ function shown(runtime: Runtime, mount: Mount | undefined, edit: Edit, script = 
   const mounts = mount === undefined ? [] : [mount];
   const bundle = bundleOf(both(portable, writable, mounting(...mounts), shell(script), edit));
   const rootfs = join(bundle, 'rootfs');
-  const own = edit === mapped ? FIRST : 0;
+  const own = edit === mapped ? MAPPED_ROOT : 0;
   chmodSync(testDirectory(), 0o711);
   spawnSync('chown', ['-hR', `${own}:${own}`, rootfs]);
   const { stderr: made } = spawnSync('sh', ['-ec', CONTENT + TIMES, 'sh', String(own)], {

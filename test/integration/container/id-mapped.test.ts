@@ -5,7 +5,8 @@ import type { Mount } from '../../../schemas/runtime-config.ts';
 import {
   both,
   type Edit,
-  linuxOf,
+  MAPPED_ROOT,
+  mapped,
   mounting,
   portable,
   type Runtime,
@@ -16,8 +17,6 @@ import {
 import { bundleOf, cleanUp, ENGINES, testDirectory } from '../../helpers/scow.ts';
 
 afterEach(cleanUp);
-
-const FIRST = 100_000;
 
 /** What the mapping makes of the IDs that files have on the disk: 50 is root, 100:211 is 1000:1101. */
 const MAPS: Pick<Mount, 'uidMappings' | 'gidMappings'> = {
@@ -33,15 +32,8 @@ const MAPS: Pick<Mount, 'uidMappings' | 'gidMappings'> = {
 
 /** The same below root of a user namespace. */
 const MAPS_BELOW: typeof MAPS = {
-  uidMappings: MAPS.uidMappings?.map((map) => ({ ...map, hostID: map.hostID + FIRST })) ?? [],
-  gidMappings: MAPS.gidMappings?.map((map) => ({ ...map, hostID: map.hostID + FIRST })) ?? [],
-};
-
-const mapped: Edit = (config) => {
-  const linux = linuxOf(config);
-  linux.namespaces = [...(linux.namespaces ?? []), { type: 'user' }];
-  linux.uidMappings = [{ containerID: 0, hostID: FIRST, size: 65_536 }];
-  linux.gidMappings = [{ containerID: 0, hostID: FIRST, size: 65_536 }];
+  uidMappings: MAPS.uidMappings?.map((map) => ({ ...map, hostID: map.hostID + MAPPED_ROOT })) ?? [],
+  gidMappings: MAPS.gidMappings?.map((map) => ({ ...map, hostID: map.hostID + MAPPED_ROOT })) ?? [],
 };
 
 /** A file of 100:211 in a directory where all may write; below it is another filesystem. */
@@ -73,7 +65,7 @@ function owners(runtime: Runtime, table: Options, edit: Edit, source = makeSourc
     echo $(stat -c %u:%g /m$i/file /m$i/below/file 2>/dev/null); : > /m$i/made-$i; done`;
   const bundle = bundleOf(both(portable, writable, mounting(...mounts), shell(script), edit));
   const rootfs = join(bundle, 'rootfs');
-  spawnSync('chown', ['-hR', edit === mapped ? `${FIRST}:${FIRST}` : '0:0', rootfs]);
+  spawnSync('chown', ['-hR', edit === mapped ? `${MAPPED_ROOT}:${MAPPED_ROOT}` : '0:0', rootfs]);
   chmodSync(testDirectory(), 0o711);
   const { stdout, stderr } = runBundle(runtime, bundle, { through: [...BELOW, source] });
   expect(stderr).toBe('');

@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import {
   both,
   type Edit,
-  linuxOf,
+  MAPPED_ROOT,
+  mapped,
   mounting,
   portable,
   runBundle,
@@ -20,15 +21,6 @@ const user = new MappedUser();
 beforeAll(() => user.add());
 afterAll(() => user.remove());
 afterEach(cleanUp);
-
-const FIRST = 100_000;
-
-const mapped: Edit = (config) => {
-  const linux = linuxOf(config);
-  linux.namespaces = [...(linux.namespaces ?? []), { type: 'user' }];
-  linux.uidMappings = [{ containerID: 0, hostID: FIRST, size: 1000 }];
-  linux.gidMappings = [{ containerID: 0, hostID: FIRST, size: 1000 }];
-};
 
 /** A mount of the host with attributes that protect it. */
 function protect(source: string, attributes: string): string {
@@ -76,7 +68,7 @@ describe.each(ENGINES)('attributes that protect the host, under %s', (engine) =>
     const source = makeSource();
     const show = shell('cat /proc/self/mountinfo');
     const bundle = bundleOf(both(portable, writable, mapped, bindsOf(source), show));
-    spawnSync('chown', ['-hR', `${FIRST}:${FIRST}`, join(bundle, 'rootfs')]);
+    spawnSync('chown', ['-hR', `${MAPPED_ROOT}:${MAPPED_ROOT}`, join(bundle, 'rootfs')]);
     const { stdout, stderr } = runBundle(engine, bundle, { through: through(source) });
     expect(stderr).toBe('');
     expect(shownIn(stdout)).toEqual(KEPT);

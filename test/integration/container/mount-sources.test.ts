@@ -2,6 +2,7 @@ import { mkdirSync, readFileSync, readlinkSync, symlinkSync, writeFileSync } fro
 import { join } from 'node:path';
 import type { Mount } from '../../../schemas/runtime-config.ts';
 import {
+  bind,
   both,
   type Edit,
   lines,
@@ -22,13 +23,6 @@ import {
 } from '../../helpers/scow.ts';
 
 afterEach(cleanUp);
-
-const bind = (source: string, destination: string, ...options: string[]): Mount => ({
-  destination,
-  type: 'none',
-  source,
-  options: ['bind', ...options],
-});
 
 /** A bundle whose sources are a file and links to it, and which has such links in its root. */
 function linkedBundle(script: string, ...mounts: Mount[]): string {

@@ -1,5 +1,5 @@
 /** How a container's program tells the service manager that it is ready: sd_notify(3). */
-import { type ChildProcess, spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { closeSync, existsSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { POLL } from '../../../runtime/linux/constants.ts';
@@ -10,12 +10,12 @@ import { both, mounting, processOf } from '../../helpers/container.ts';
 import {
   bundleOf,
   cleanUp,
-  commandOf,
   ENGINES,
   eventually,
   newId,
   rootOf,
   scow,
+  startScow,
   testDirectory,
 } from '../../helpers/scow.ts';
 
@@ -91,8 +91,8 @@ function bundleSaying(...messages: string[]): string {
 
 describe.each(ENGINES)('a program that says that it is ready (%s)', (engine) => {
   const start = (args: string[], address: string) => {
-    const [command, ...first] = commandOf(engine);
-    const child = spawn(command, [...first, '--root', rootOf('scow'), ...args], {
+    const { child } = startScow(args, {
+      engine,
       env: { ...process.env, NOTIFY_SOCKET: address },
       stdio: ['ignore', 'pipe', 'inherit'],
     });

@@ -6,7 +6,7 @@ import {
   both,
   commandLine,
   type Edit,
-  linuxOf,
+  mapped,
   portable,
   processOf,
   shell,
@@ -21,13 +21,6 @@ const terminal: Edit = (config) => {
 
 const user: Edit = (config) => {
   processOf(config).user = { uid: 1000, gid: 1000 };
-};
-
-const mapped: Edit = (config) => {
-  const linux = linuxOf(config);
-  linux.namespaces?.push({ type: 'user' });
-  linux.uidMappings = [{ containerID: 0, hostID: 100000, size: 65536 }];
-  linux.gidMappings = [{ containerID: 0, hostID: 100000, size: 65536 }];
 };
 
 /** For a shell: a program in the foreground, which says when it is there. */

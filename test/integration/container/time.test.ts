@@ -4,6 +4,7 @@ import {
   both,
   type Edit,
   linuxOf,
+  mapped,
   mounting,
   portable,
   run,
@@ -32,13 +33,6 @@ const without =
     const linux = linuxOf(config);
     linux.namespaces = (linux.namespaces ?? []).filter((found) => found.type !== type);
   };
-
-const mapped: Edit = (config) => {
-  const linux = linuxOf(config);
-  linux.namespaces = [...(linux.namespaces ?? []), { type: 'user' }];
-  linux.uidMappings = [{ containerID: 0, hostID: 100000, size: 65536 }];
-  linux.gidMappings = [{ containerID: 0, hostID: 100000, size: 65536 }];
-};
 
 /** The host's perl, to make the system call that no program of busybox makes. */
 const perl = mounting(

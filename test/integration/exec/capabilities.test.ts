@@ -1,12 +1,14 @@
-/**
- * `exec` gives no capability that was not asked for: the five sets, as the program itself sees
- * them, are read back for root and for a user, in a user namespace, with and without `--cap`.
- */
-import { spawnSync } from 'node:child_process';
-import { chmodSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Capabilities } from '../../../schemas/runtime-config.ts';
-import { both, type Edit, linuxOf, portable, processOf } from '../../helpers/container.ts';
+import {
+  both,
+  type Edit,
+  giveToMapped,
+  mapped,
+  portable,
+  processOf,
+} from '../../helpers/container.ts';
 import { bundleOf, cleanUp, ENGINES, running, testDirectory } from '../../helpers/scow.ts';
 import { type Runtime, shown, startedFrom } from './support.ts';
 
@@ -33,17 +35,9 @@ const withCapabilities =
     processOf(config).capabilities = structuredClone(capabilities) as never;
   };
 
-const mapped: Edit = (config) => {
-  const linux = linuxOf(config);
-  linux.namespaces = [...(linux.namespaces ?? []), { type: 'user' }];
-  linux.uidMappings = [{ containerID: 0, hostID: 100000, size: 5000 }];
-  linux.gidMappings = [{ containerID: 0, hostID: 100000, size: 5000 }];
-};
-
 function containerOf(runtime: Runtime, ...edits: readonly Edit[]): string {
   const bundle = bundleOf(both(portable, running('sleep', '1000'), ...edits));
-  spawnSync('chown', ['-hR', '100000:100000', join(bundle, 'rootfs')]);
-  chmodSync(testDirectory(), 0o711);
+  giveToMapped(bundle);
   return startedFrom(runtime, bundle);
 }
 

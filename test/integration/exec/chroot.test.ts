@@ -1,15 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import {
-  bundleOf,
-  cleanUp,
-  commandOf,
-  newId,
-  rootOf,
-  running,
-  testDirectory,
-} from '../../helpers/scow.ts';
+import { bundleOf, cleanUp, newId, running, scowWords, testDirectory } from '../../helpers/scow.ts';
 
 afterEach(cleanUp);
 
@@ -25,12 +17,11 @@ test('a container that was made in a chroot is entered at its own root, not the 
   const bundle = bundleOf(running('sleep', '1000'));
   const [place, outside] = ['root', 'outside'].map((name) => join(testDirectory(), name));
   for (const path of [place, outside]) mkdirSync(path as string);
-  const words = [...commandOf('bun'), '--root', rootOf('scow')];
   const { stdout, stderr } = spawnSync(
     'unshare',
     [
       ...['--mount', '--propagation', 'private', 'sh', '-c', SCRIPT, 'sh'],
-      ...[place as string, outside as string, ...words],
+      ...[place as string, outside as string, ...scowWords('bun')],
     ],
     { encoding: 'utf8', env: { ...process.env, bundle, id: newId() } },
   );

@@ -1,17 +1,8 @@
-/** What `exec` does for its caller: signals, terminals, descriptors, a PID file, a pidfd. */
-import { spawn } from 'node:child_process';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { linuxOf } from '../../helpers/container.ts';
 import { TerminalReceiver } from '../../helpers/recvtty.ts';
-import {
-  cleanUp,
-  commandOf,
-  ENGINES,
-  eventually,
-  rootOf,
-  testDirectory,
-} from '../../helpers/scow.ts';
+import { cleanUp, ENGINES, eventually, startScow, testDirectory } from '../../helpers/scow.ts';
 import { call, script, sleeping } from './support.ts';
 
 afterEach(cleanUp);
@@ -20,11 +11,12 @@ describe.each(ENGINES)('scow exec under %s', (engine) => {
   test('passes signals on, and ends as the program does', async () => {
     const id = sleeping(engine);
     const ready = join(testDirectory(), 'ready');
-    const [command, ...words] = commandOf(engine);
     const text = 'trap "exit 7" HUP; echo ready; while :; do sleep 0.1; done';
-    const args = [...words, '--root', rootOf('scow'), 'exec', id, 'sh', '-c', text];
-    const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'inherit'] });
-    child.stdout.on('data', (data) => writeFileSync(ready, data));
+    const { child } = startScow(['exec', id, 'sh', '-c', text], {
+      engine,
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    child.stdout?.on('data', (data) => writeFileSync(ready, data));
     const status = new Promise((resolve) => child.on('exit', resolve));
     await eventually(() => existsSync(ready));
     child.kill('SIGHUP');

@@ -1,21 +1,12 @@
 /** A process that `exec` makes is where the container's own is, whatever that consists of. */
 import { spawnSync } from 'node:child_process';
-import { chmodSync, readdirSync, readlinkSync } from 'node:fs';
+import { readdirSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { findHierarchy } from '../../../runtime/cgroups/hierarchy.ts';
 import type { NamespaceType } from '../../../schemas/runtime-config.ts';
-import { both, type Edit, linuxOf } from '../../helpers/container.ts';
+import { both, type Edit, giveToMapped, linuxOf, mapped } from '../../helpers/container.ts';
 import { MappedUser } from '../../helpers/mapped-user.ts';
-import {
-  bundleOf,
-  cleanUp,
-  ENGINES,
-  newId,
-  rootOf,
-  running,
-  scow,
-  testDirectory,
-} from '../../helpers/scow.ts';
+import { bundleOf, cleanUp, ENGINES, newId, rootOf, running, scow } from '../../helpers/scow.ts';
 import { call, initOf, script, shown, startedFrom } from './support.ts';
 
 const user = new MappedUser();
@@ -36,17 +27,9 @@ const only =
     linuxOf(config).namespaces = types.map((type) => ({ type }));
   };
 
-const mapped: Edit = (config) => {
-  const linux = linuxOf(config);
-  linux.namespaces = [...(linux.namespaces ?? []), { type: 'user' }];
-  linux.uidMappings = [{ containerID: 0, hostID: 100000, size: 5000 }];
-  linux.gidMappings = [{ containerID: 0, hostID: 100000, size: 5000 }];
-};
-
 function containerOf(engine: 'node' | 'bun', ...edits: readonly Edit[]): string {
   const bundle = bundleOf(both(running('sleep', '1000'), ...edits));
-  spawnSync('chown', ['-hR', '100000:100000', join(bundle, 'rootfs')]);
-  chmodSync(testDirectory(), 0o711);
+  giveToMapped(bundle);
   return startedFrom(engine, bundle);
 }
 

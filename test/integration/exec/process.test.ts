@@ -8,10 +8,9 @@ import { both, type Edit, processOf, writable } from '../../helpers/container.ts
 import {
   bundleOf,
   cleanUp,
-  commandOf,
   ENGINES,
-  rootOf,
   running,
+  scowWords,
   testDirectory,
 } from '../../helpers/scow.ts';
 import { call, RUNTIMES, script, shown, sleeping, startedFrom } from './support.ts';
@@ -295,11 +294,10 @@ describe.each(['bun'] as const)('scow exec under %s', (engine) => {
       expect(status).toBe(255);
       expect(stderr).toMatch(/^scow: cannot change to the working directory [^\n]+\n$/);
     }
-    const [command, ...words] = commandOf(engine);
-    const args = ['--root', rootOf('scow'), 'exec', '--preserve-fds=1', '--cwd=/proc/self/fd/3'];
+    const args = ['exec', '--preserve-fds=1', '--cwd=/proc/self/fd/3'];
     const { status, stderr } = spawnSync(
       'bash',
-      ['-c', 'exec 3</; exec "$@"', 'bash', command, ...words, ...args, id, ...inside],
+      ['-c', 'exec 3</; exec "$@"', 'bash', ...scowWords(engine), ...args, id, ...inside],
       { encoding: 'utf8' },
     );
     expect({ status, stderr }).toEqual({

@@ -1,18 +1,18 @@
 /** What a hook that fails does to the container at each point (runtime.md, Lifecycle). */
-import { spawn, spawnSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Hook } from '../../../schemas/runtime-config.ts';
 import { traces } from '../../helpers/left-behind.ts';
 import {
   cleanUp,
-  commandOf,
   ENGINES,
   eventually,
   newId,
   rootOf,
   running,
   scow,
+  startScow,
 } from '../../helpers/scow.ts';
 import { FAILING, type HookName, hooked, notes, order, seen, stateOf, witness } from './support.ts';
 
@@ -192,10 +192,7 @@ describe.each(ENGINES)('a hook that fails (%s)', (engine) => {
       };
       const bundle = hooked({ [name]: [hook] }, name === 'poststop' ? running('true') : WAITING);
       const before = traces(id, bundle);
-      const [command, ...first] = commandOf(engine);
-      const child = spawn(command, [...first, '--root', rootOf('scow'), 'run', '-b', bundle, id], {
-        stdio: 'ignore',
-      });
+      const { child } = startScow(['run', '-b', bundle, id], { engine, stdio: 'ignore' });
       const begun = join(notes(), 'begun');
       await eventually(() => existsSync(begun) && readFileSync(begun, 'utf8').includes('}'));
       const status = () => JSON.parse(scow(['state', id], { engine: 'bun' }).stdout).status;
@@ -228,9 +225,10 @@ describe.each(ENGINES)('a hook that fails (%s)', (engine) => {
       const id = newId();
       const bundle = hooked({ [name]: [witness(name), SLOW] }, WAITING);
       const before = traces(id, bundle);
-      const [command, ...first] = commandOf(engine);
-      const args = [...first, '--root', rootOf('scow'), 'run', '--detach', '-b', bundle, id];
-      const child = spawn(command, args, { stdio: 'ignore' });
+      const { child } = startScow(['run', '--detach', '-b', bundle, id], {
+        engine,
+        stdio: 'ignore',
+      });
       await eventually(() => order().length > 0);
       expect(scow(['delete', '--force', id], { engine })).toMatchObject({ status: 0, stderr: '' });
       if (name === 'poststart') child.kill('SIGKILL');

@@ -5,13 +5,12 @@ import { join } from 'node:path';
 import { directoryOf, scowAs } from '../../helpers/ordinary-user.ts';
 import {
   cleanUp,
-  commandOf,
   ENGINES,
   newId,
-  rootOf,
   runc,
   running,
   scow,
+  scowWords,
   testDirectory,
 } from '../../helpers/scow.ts';
 import { HOOKS, hooked, notes, OF_THE_HOST, order, seen, stateOf, witness } from './support.ts';
@@ -83,10 +82,9 @@ describe.each(ENGINES)('hooks (%s)', (engine) => {
   test('have nothing of scow, and nothing of its engine', () => {
     const id = newId();
     const bundle = hooked(everyHook());
-    const [command, ...first] = commandOf(engine);
     const script = 'ulimit -Sn 321; umask 027; trap "" USR1 HUP; "$0" "$@"; exit $?';
-    const args = [...first, '--root', rootOf('scow'), 'run', '-b', bundle, id];
-    const { status, stderr } = spawnSync('bash', ['-c', script, command, ...args], {
+    const args = [...scowWords(engine), 'run', '-b', bundle, id];
+    const { status, stderr } = spawnSync('bash', ['-c', script, ...args], {
       encoding: 'utf8',
       stdio: ['ignore', 'pipe', 'pipe', 'inherit'],
     });

@@ -3,16 +3,7 @@ import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Cgroup } from '../../../runtime/cgroups/cgroup.ts';
 import { findHierarchy, ownCgroup, unifiedPath } from '../../../runtime/cgroups/hierarchy.ts';
-import {
-  bundleOf,
-  cleanUp,
-  commandOf,
-  ENGINES,
-  newId,
-  rootOf,
-  running,
-  scow,
-} from '../../helpers/scow.ts';
+import { bundleOf, cleanUp, ENGINES, newId, running, scow, scowWords } from '../../helpers/scow.ts';
 
 // Once cgroup.kill was written in a cgroup, the kernel (seen on 6.12 and 6.18) kills what clone3
 // puts into it at birth, and what is cloned from it into another.
@@ -61,7 +52,7 @@ describe.each(ENGINES)('a cgroup that was killed before (%s)', (engine) => {
         config.linux.namespaces = config.linux.namespaces.filter(({ type }) => type !== 'cgroup');
     });
     const id = newId();
-    const command = [...commandOf(engine), '--root', rootOf('scow'), 'run', '--bundle', bundle, id];
+    const command = [...scowWords(engine), 'run', '--bundle', bundle, id];
     const script = 'echo $$ > "$0/cgroup.procs" && exec "$@"';
     const { stdout, stderr, status } = spawnSync('sh', ['-c', script, cgroup.path, ...command], {
       encoding: 'utf8',

@@ -4,11 +4,10 @@ import { join } from 'node:path';
 import {
   bundleOf,
   cleanUp,
-  commandOf,
   ENGINES,
   newId,
-  rootOf,
   running,
+  scowWords,
   testDirectory,
 } from '../../helpers/scow.ts';
 
@@ -21,7 +20,7 @@ describe.each(ENGINES)('--preserve-fds (%s)', (engine) => {
       running('sh', '-c', 'for f in /proc/$$/fd/*; do readlink $f; done; true'),
     );
     const log = ['--log', join(testDirectory(), 'log')];
-    const command = [...commandOf(engine), '--root', rootOf('scow'), ...log];
+    const command = [...scowWords(engine), ...log];
     const { stdout, stderr, status } = spawnSync(
       'bash',
       [

@@ -1,39 +1,27 @@
 /** What a hostile container can do to an exec: to the process that joins it, to scow, to the host. */
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import {
-  closeSync,
-  openSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs';
+
+import { spawnSync } from 'node:child_process';
+import { closeSync, openSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Cgroup } from '../../../runtime/cgroups/cgroup.ts';
-import { ContainerStore } from '../../../runtime/container/store.ts';
+import { type Edit, writable } from '../../helpers/container.ts';
 import {
   bundleOf,
   cleanUp,
   commandOf,
-  type EditableConfig,
   ENGINES,
   type Engine,
   eventually,
   newId,
-  rootOf,
   running,
   scow,
+  scowWords,
+  startScow,
+  stateOf,
 } from '../../helpers/scow.ts';
-import { makeCanary, picture } from './host.ts';
+import { fingerprint, makeCanary, picture } from './host.ts';
 
 afterEach(cleanUp);
-
-type Edit = (config: EditableConfig) => void;
-
-const writable: Edit = (config) => {
-  config.root = { path: 'rootfs', readonly: false };
-};
 
 /** Starts a container whose program is a script. */
 function start(
@@ -61,26 +49,9 @@ function exec(id: string, args: readonly string[], engine: Engine = 'bun', flags
   return scow(['exec', ...flags, id, ...args], { engine });
 }
 
-/** Starts an exec, and does not wait for it. */
-function begin(args: readonly string[], ...stdio: number[]) {
-  const [command, ...first] = commandOf('bun');
-  const child = spawn(command, [...first, '--root', rootOf('scow'), ...args], {
-    stdio: ['ignore', 'ignore', 'pipe', ...stdio],
-  });
-  return { child, ended: endOf(child) };
-}
-
-function endOf(child: ChildProcess): Promise<{ status: number | null; stderr: string }> {
-  let stderr = '';
-  child.stderr?.on('data', (text) => {
-    stderr += text;
-  });
-  return new Promise((resolve) => child.on('close', (status) => resolve({ status, stderr })));
-}
-
 /** The processes of a container. */
 function processesOf(id: string): number[] {
-  const { cgroup } = new ContainerStore(rootOf('scow')).read(id);
+  const { cgroup } = stateOf(id);
   return Cgroup.at(cgroup ?? '').processes({ recursive: true });
 }
 
@@ -89,10 +60,10 @@ const ONE_LINE = /^scow: [^\n]+\n$/;
 describe.each(ENGINES)('open directories of the host (%s)', (engine) => {
   const MOST = 12;
   const execWith = (id: string, flags: string[], args: string[], directory: string) => {
-    const [command, ...first] = commandOf(engine);
+    const [command, ...first] = scowWords(engine);
     const fds = Array.from({ length: MOST }, () => openSync(directory, 'r'));
     try {
-      const words = [...first, '--root', rootOf('scow'), 'exec', ...flags, id, ...args];
+      const words = [...first, 'exec', ...flags, id, ...args];
       return spawnSync(command, words, {
         encoding: 'utf8',
         stdio: ['ignore', 'pipe', 'pipe', ...fds],
@@ -133,12 +104,6 @@ describe.each(ENGINES)('open directories of the host (%s)', (engine) => {
   });
 });
 
-/** The time of the last change tells of every write. */
-function stateOf(file: string): string {
-  const { ino, size, mode, ctimeNs } = statSync(file, { bigint: true });
-  return [ino, size, mode, ctimeNs].join(' ');
-}
-
 const PROGRAMS = [...commandOf('bun'), process.execPath, join(process.cwd(), 'build/scow-engine')];
 
 /** Writes to the program of every process that it meets, in the blink in which it is there. */
@@ -152,7 +117,7 @@ const OVERWRITE = `
   done`;
 
 test('the program of scow cannot be overwritten through the process that joins', async () => {
-  const before = PROGRAMS.map(stateOf);
+  const before = PROGRAMS.map(fingerprint);
   const { id, output } = start(
     OVERWRITE,
     () => {},
@@ -169,7 +134,7 @@ test('the program of scow cannot be overwritten through the process that joins',
       if (program !== 'true' && program !== '/bin/linked') expect(status).not.toBe(0);
       expect(stderr).not.toMatch(/spec: 1/);
     }
-  expect(PROGRAMS.map(stateOf)).toEqual(before);
+  expect(PROGRAMS.map(fingerprint)).toEqual(before);
 }, 120_000);
 
 /** Looks for ways into the process that joins: everything of /proc that leads to what it has. */
@@ -226,7 +191,7 @@ test('a process that is killed while it joins is told of, or was too fast', asyn
 test('a process that is stopped while it joins holds nobody up but its own exec', async () => {
   const { id, output } = start(interfere('STOP'));
   await eventually(() => output().includes('watching'));
-  const execs = Array.from({ length: 4 }, () => begin(['exec', id, 'true']));
+  const execs = Array.from({ length: 4 }, () => startScow(['exec', id, 'true'], { engine: 'bun' }));
   await eventually(
     () => output().includes('sent') || execs.every(({ child }) => child.exitCode !== null),
   );
@@ -309,7 +274,7 @@ describe('--user', () => {
 
 test('--cgroup leads to no cgroup outside of the container’s', () => {
   const { id } = start(SLEEP);
-  const { cgroup } = new ContainerStore(rootOf('scow')).read(id);
+  const { cgroup } = stateOf(id);
   const outside = [
     '..',
     '../..',
@@ -350,7 +315,9 @@ describe('at the same time', () => {
     async (_, command) => {
       for (const delay of [0, 10, 20, 40]) {
         const { id } = start(SLEEP);
-        const execs = Array.from({ length: 3 }, () => begin(['exec', id, 'sleep', '1000']));
+        const execs = Array.from({ length: 3 }, () =>
+          startScow(['exec', id, 'sleep', '1000'], { engine: 'bun' }),
+        );
         await new Promise((resolve) => setTimeout(resolve, delay));
         const signal = command[0] === 'kill' ? ['KILL'] : [];
         expect(scow([...command, id, ...signal], { engine: 'bun' })).toMatchObject({ status: 0 });
@@ -369,8 +336,8 @@ describe('at the same time', () => {
       const id = newId();
       const bundle = bundleOf(running('sleep', '1000'));
       expect(scow(['create', '-b', bundle, id], { engine: 'bun' }).status).toBe(0);
-      const starting = begin(['start', id]);
-      const deletion = begin(['delete', '--force', id]);
+      const starting = startScow(['start', id], { engine: 'bun' });
+      const deletion = startScow(['delete', '--force', id], { engine: 'bun' });
       expect(await deletion.ended).toEqual({ status: 0, stderr: '' });
       const { status, stderr } = await starting.ended;
       expect(stderr).toMatch(status === 0 ? /^$/ : ONE_LINE);
@@ -380,14 +347,14 @@ describe('at the same time', () => {
 
 test('a hundred execs leave nothing in the container', async () => {
   const { id } = start(SLEEP);
-  const { pid } = new ContainerStore(rootOf('scow')).read(id);
+  const { pid } = stateOf(id);
   const open = () => spawnSync('ls', [`/proc/${pid}/fd`], { encoding: 'utf8' }).stdout;
   const before = open();
   for (let i = 0; i < 25; i++)
     await Promise.all(
       Array.from({ length: 4 }, async (_, j) => {
         const args = ['exec', ...(j === 0 ? ['--detach'] : []), id, 'true'];
-        expect(await begin(args).ended).toEqual({ status: 0, stderr: '' });
+        expect(await startScow(args, { engine: 'bun' }).ended).toEqual({ status: 0, stderr: '' });
       }),
     );
   await eventually(() => processesOf(id).length === 1);

@@ -1,16 +1,10 @@
 /** Hooks that run in a container meet what is in the image: it must not reach scow or the host. */
-import { statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { bundleOf, cleanUp, commandOf, ENGINES, newId, running, scow } from '../../helpers/scow.ts';
-import { makeCanary, picture } from './host.ts';
+import { fingerprint, makeCanary, picture } from './host.ts';
 
 afterEach(cleanUp);
-
-/** The time of the last change tells of every write. */
-function stateOf(file: string): string {
-  const { ino, size, mode, ctimeNs } = statSync(file, { bigint: true });
-  return [ino, size, mode, ctimeNs].join(' ');
-}
 
 describe.each(ENGINES)('a startContainer hook (%s)', (engine) => {
   const programs = [
@@ -25,7 +19,7 @@ describe.each(ENGINES)('a startContainer hook (%s)', (engine) => {
     ['/proc/self/exe', '/proc/self/exe'],
     ['/proc/1/exe', '/proc/1/exe'],
   ])('that is %s runs nothing of scow', (_, path) => {
-    const before = programs.map(stateOf);
+    const before = programs.map(fingerprint);
     const bundle = bundleOf((config) => {
       running('true')(config);
       config.root = { path: 'rootfs', readonly: false };
@@ -37,11 +31,11 @@ describe.each(ENGINES)('a startContainer hook (%s)', (engine) => {
     const { stdout, stderr } = scow(['run', '-b', bundle, newId()], { engine });
     expect(`${stdout}${stderr}`).not.toContain('spec:');
     expect(stderr).toMatch(/^(scow: [^\n]+\n)?$/);
-    expect(programs.map(stateOf)).toEqual(before);
+    expect(programs.map(fingerprint)).toEqual(before);
   });
 
   test('can neither overwrite a program that it finds in /proc nor leave the root', () => {
-    const before = programs.map(stateOf);
+    const before = programs.map(fingerprint);
     const canary = makeCanary();
     const script = `
       for f in /proc/*/exe; do (echo overwritten > $f) 2>/dev/null && echo $f >&2; done
@@ -60,7 +54,7 @@ describe.each(ENGINES)('a startContainer hook (%s)', (engine) => {
       stdout: '',
       stderr: '',
     });
-    expect(programs.map(stateOf)).toEqual(before);
+    expect(programs.map(fingerprint)).toEqual(before);
     expect(picture(canary)).toEqual(host);
   });
 });

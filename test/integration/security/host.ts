@@ -4,6 +4,7 @@ import {
   readdirSync,
   readFileSync,
   readlinkSync,
+  statSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -98,4 +99,10 @@ function exists(file: string): boolean {
 function describeDevice(file: string): string {
   const { mode, uid, gid, rdev, ino } = lstatSync(file, { bigint: true });
   return [file, mode.toString(8), uid, gid, rdev, ino].join(' ');
+}
+
+/** What a file is at the moment: the time of the last change tells of every write. */
+export function fingerprint(file: string): string {
+  const { ino, size, mode, ctimeNs } = statSync(file, { bigint: true });
+  return [ino, size, mode, ctimeNs].join(' ');
 }

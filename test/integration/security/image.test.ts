@@ -1,4 +1,5 @@
 /** Images with something else in the place of a file that the runtime reads, makes or mounts on. */
+
 import { spawn, spawnSync } from 'node:child_process';
 import {
   closeSync,
@@ -13,11 +14,11 @@ import {
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { startTimeOf } from '../../../runtime/container/process.ts';
+import { both, type Edit, shell } from '../../helpers/container.ts';
 import { TerminalReceiver } from '../../helpers/recvtty.ts';
 import {
   bundleOf,
   cleanUp,
-  type EditableConfig,
   ENGINES,
   newId,
   type Result,
@@ -27,8 +28,6 @@ import {
 import { makeCanary, picture } from './host.ts';
 
 afterEach(cleanUp);
-
-type Edit = (config: EditableConfig) => void;
 
 function image(rootfs: (path: string) => void, edit: Edit = () => {}): string {
   const bundle = bundleOf((config) => {
@@ -42,13 +41,6 @@ function image(rootfs: (path: string) => void, edit: Edit = () => {}): string {
 
 function run(bundle: string, engine: 'node' | 'bun' = 'bun'): Result {
   return scow(['run', '--bundle', bundle, newId()], { engine });
-}
-
-function shell(script: string, ...edits: Edit[]): Edit {
-  return (config) => {
-    if (config.process) config.process.args = ['sh', '-c', script];
-    for (const edit of edits) edit(config);
-  };
 }
 
 const withoutDev: Edit = (config) => {
@@ -83,7 +75,7 @@ describe.each(THINGS)('%s in the image', (_, make) => {
     const canary = makeCanary();
     const bundle = image(
       (rootfs) => make(join(rootfs, 'dev/null'), canary),
-      shell('echo hidden > /dev/null; stat -c %t:%T /dev/null', withoutDev, edit),
+      both(shell('echo hidden > /dev/null; stat -c %t:%T /dev/null'), withoutDev, edit),
     );
     const before = picture(canary);
     const { status, stdout, stderr } = run(bundle);
@@ -197,7 +189,7 @@ describe('kernel parameters', () => {
         mkdirSync(join(rootfs, dirname(path)), { recursive: true });
         writeFileSync(join(rootfs, path), 'of the image\n');
       },
-      shell(`cat /${path}`, (config) => {
+      both(shell(`cat /${path}`), (config) => {
         config.mounts = (config.mounts ?? []).filter(({ destination }) => destination !== '/proc');
         config.mounts.push({ destination: '/real', type: 'proc', source: 'proc' });
         if (config.process)

@@ -1,4 +1,5 @@
 /** What a container could get hold of that is not its own: descriptors, init, scow's program. */
+
 import { spawnSync } from 'node:child_process';
 import {
   closeSync,
@@ -6,29 +7,26 @@ import {
   readdirSync,
   readFileSync,
   readlinkSync,
-  statSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
+import type { Edit } from '../../helpers/container.ts';
 import {
   bundleOf,
   cleanUp,
   commandOf,
-  type EditableConfig,
   ENGINES,
   type Engine,
   eventually,
   newId,
-  rootOf,
   running,
   scow,
+  scowWords,
 } from '../../helpers/scow.ts';
-import { makeCanary, picture } from './host.ts';
+import { fingerprint, makeCanary, picture } from './host.ts';
 
 afterEach(cleanUp);
-
-type Edit = (config: EditableConfig) => void;
 
 const MOST = 24;
 
@@ -36,14 +34,13 @@ const MOST = 24;
 function runWithDirectories(engine: Engine, flags: readonly string[], edit: Edit, open: string) {
   const bundle = bundleOf(edit);
   symlinkSync('/proc/self/fd', join(bundle, 'rootfs/link'));
-  const [command, ...first] = commandOf(engine);
+  const [command, ...first] = scowWords(engine);
   const fds = Array.from({ length: MOST }, () => openSync(open, 'r'));
   try {
-    return spawnSync(
-      command,
-      [...first, '--root', rootOf('scow'), 'run', ...flags, '-b', bundle, newId()],
-      { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe', ...fds] },
-    );
+    return spawnSync(command, [...first, 'run', ...flags, '-b', bundle, newId()], {
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'pipe', ...fds],
+    });
   } finally {
     for (const fd of fds) closeSync(fd);
   }
@@ -116,17 +113,11 @@ describe.each(ENGINES)('open directories of the host (%s)', (engine) => {
   });
 });
 
-/** The time of the last change tells of every write. */
-function stateOf(file: string): string {
-  const { ino, size, mode, ctimeNs } = statSync(file, { bigint: true });
-  return [ino, size, mode, ctimeNs].join(' ');
-}
-
 describe.each(ENGINES)("scow's own program (%s)", (engine) => {
   const files = [...commandOf(engine), process.execPath, join(process.cwd(), 'build/scow-engine')];
 
   test('is not what /proc/self/exe leads to, and cannot be written', () => {
-    const before = files.map(stateOf);
+    const before = files.map(fingerprint);
     const bundle = bundleOf((config) => {
       config.root = { path: 'rootfs', readonly: false };
       config.process = {
@@ -147,11 +138,11 @@ describe.each(ENGINES)("scow's own program (%s)", (engine) => {
       expect(status).not.toBe(0);
       expect(stdout).toBe('');
     }
-    expect(files.map(stateOf)).toEqual(before);
+    expect(files.map(fingerprint)).toEqual(before);
   });
 
   test('cannot be overwritten from a container that runs or shares the PID namespace', () => {
-    const before = files.map(stateOf);
+    const before = files.map(fingerprint);
     const script =
       'for f in /proc/*/exe; do (echo overwritten > $f) 2>/dev/null && echo $f; done; true';
     const bundle = bundleOf((config) => {
@@ -162,7 +153,7 @@ describe.each(ENGINES)("scow's own program (%s)", (engine) => {
       status: 0,
       stdout: '',
     });
-    expect(files.map(stateOf)).toEqual(before);
+    expect(files.map(fingerprint)).toEqual(before);
   });
 });
 

@@ -1,8 +1,10 @@
 /** Volumes and mounts that an attacker has filled, in places that the runtime uses. */
+
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Mount } from '../../../schemas/runtime-config.ts';
+import { bind } from '../../helpers/container.ts';
 import {
   bundleOf,
   cleanUp,
@@ -15,13 +17,6 @@ import {
 import { listTree, makeCanary, picture } from './host.ts';
 
 afterEach(cleanUp);
-
-const bind = (source: string, destination: string, ...options: string[]): Mount => ({
-  destination,
-  type: 'bind',
-  source,
-  options: ['bind', ...options],
-});
 
 /** Runs a script in a container with these mounts, in the place of those that they cover. */
 function run(script: string, mounts: readonly Mount[], edit = (_: EditableConfig) => {}): Result {

@@ -10,12 +10,11 @@ import { join } from 'node:path';
 import {
   bundleOf,
   cleanUp,
-  commandOf,
   type EditableConfig,
   newId,
-  rootOf,
   running,
   scow,
+  scowWords,
   testDirectory,
 } from '../../helpers/scow.ts';
 import { makeCanary, picture } from './host.ts';
@@ -191,7 +190,7 @@ async function attack(scenario: Scenario, through: readonly string[], times: num
   const names = pairs(join(bundle, 'rootfs'), canary);
   const before = picture(canary);
   await swap(names);
-  const [command = '', ...first] = [...through, ...commandOf('bun'), '--root', rootOf('scow')];
+  const [command = '', ...first] = [...through, ...scowWords('bun')];
   const flags = terminal ? ['create', '--console-socket', await consoleSocket()] : ['run'];
   const end = performance.now() + LONGEST;
   for (let i = 0; i < times && performance.now() < end; i++) {

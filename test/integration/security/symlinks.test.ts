@@ -2,9 +2,11 @@
  * Images in which a place that the runtime fills is a symlink. Whatever it leads to, nothing
  * outside of the container's root filesystem is made, mounted on or changed.
  */
+
 import { mkdirSync, rmSync, symlinkSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { bundleOf, cleanUp, type EditableConfig, newId, scow } from '../../helpers/scow.ts';
+import type { Edit } from '../../helpers/container.ts';
+import { bundleOf, cleanUp, newId, scow } from '../../helpers/scow.ts';
 import { makeCanary, picture } from './host.ts';
 
 afterEach(cleanUp);
@@ -22,8 +24,6 @@ const FORMS: readonly (readonly [name: string, link: (canary: string, path: stri
     ['a loop', (_, path) => path],
     ['to the root', () => '/'],
   ];
-
-type Edit = (config: EditableConfig) => void;
 
 function without(...destinations: string[]): Edit {
   return (config) => {

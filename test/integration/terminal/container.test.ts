@@ -16,6 +16,7 @@ import {
   rootOf,
   runc,
   scow,
+  scowWords,
   testDirectory,
 } from '../../helpers/scow.ts';
 
@@ -98,10 +99,7 @@ describe.each(ENGINES)('scow run in the foreground of a terminal (%s)', (engine:
   let started: { child: ChildProcess; ended: Promise<Exit> } | undefined;
   const run = (id: string, script: string) => {
     const bundle = bundleOf(onTerminal(script));
-    started = terminal.run(
-      [...commandOf(engine), '--root', rootOf('scow'), 'run', '--bundle', bundle, id],
-      {},
-    );
+    started = terminal.run([...scowWords(engine), 'run', '--bundle', bundle, id], {});
     return started;
   };
   beforeEach(() => {

@@ -89,7 +89,7 @@ async function compareLayers(
   for (const privileges of new Set<Privileges>([detectPrivileges(), 'rootless'])) {
     const present = chain.filter((id) => existsSync(layerDirectory(store.path, id, privileges)));
     if (present.length === 0) continue;
-    await ensureLayers(scratch, source, image, { privileges });
+    await ensureLayers(scratch, source, image, { privileges, scratch: true });
     for (const id of present) {
       const [old, fresh] = [store, scratch].map(({ path }) => layerDirectory(path, id, privileges));
       const difference = firstDifference(old as string, fresh as string, privileges);

@@ -1,6 +1,8 @@
-import { closeSync, existsSync, mkdirSync, renameSync } from 'node:fs';
-import { join } from 'node:path';
+import { closeSync, constants, existsSync, mkdirSync, openSync, renameSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { codeOf, reason } from '../../runtime/linux/reason.ts';
+import { syscall } from '../../runtime/linux/syscall.ts';
+import { syncDirectory } from '../files/replace-file.ts';
 import { discard, makeTemporary, removeStale, type Temporary } from '../files/temporary.ts';
 import { chainIds } from '../image/chain.ts';
 import { layerSources } from '../image/layers.ts';
@@ -33,6 +35,8 @@ export interface LayerOptions {
   readonly privileges: Privileges;
   /** What the layers that are read may come to; anything where undefined. */
   readonly limit?: SizeLimit | undefined;
+  /** Whether they are removed again soon: what a loss of power leaves of them does not matter. */
+  readonly scratch?: boolean;
   /** Hears that a layer is about to be read; its index counts from 0. */
   onLayer?(index: number): void;
   /** Hears how many bytes of blobs were read so far, of all layers together. */
@@ -45,7 +49,7 @@ export interface LayerOptions {
 /**
  * Unpacks those layers of an image that the store does not have unpacked. They are read, inflated
  * and compared with their digests in parallel; then, the lowest first, each is completed from those
- * below it and put under its chainID in one step.
+ * below it. When all are on the disk, each is put under its chainID in one step.
  *
  * The caller has a lease on the image.
  *
@@ -68,8 +72,10 @@ export async function ensureLayers(
 }
 
 class Unpacking {
-  /** Where each layer is, or will be. */
+  /** Where each layer is: beside the others, or in a temporary directory. */
   readonly paths: string[];
+  /** Those that are complete, by their index. */
+  readonly #made = new Map<number, Temporary>();
   readonly #directories: readonly string[];
   readonly #temporary: string;
   readonly #layers: readonly LayerSource[];
@@ -116,11 +122,26 @@ class Unpacking {
         if (missing.includes(i)) await this.#unpack(i);
         else this.#load(i);
       }
+      this.#commit();
     } finally {
       this.#stop.abort();
       this.#turns.end();
       await this.#discardSpools();
+      for (const temporary of this.#made.values()) discard(temporary);
     }
+  }
+
+  /** Puts what was made in its place. */
+  #commit(): void {
+    const parent = dirname(this.#directories[0] as string);
+    if (!this.#options.scratch) syncFileSystem(parent);
+    for (const [i, temporary] of this.#made) {
+      const directory = this.#directories[i] as string;
+      commit(temporary, directory);
+      this.#made.delete(i);
+      this.paths[i] = join(directory, 'diff');
+    }
+    if (!this.#options.scratch) syncDirectory(parent);
   }
 
   #load(i: number): void {
@@ -157,13 +178,10 @@ class Unpacking {
 
   async #unpack(i: number): Promise<void> {
     const temporary = makeTemporary(this.#temporary, PREFIX.layer);
-    try {
-      await this.#fill(i, join(temporary.parent, temporary.name, 'diff'));
-      commit(temporary, this.#directories[i] as string);
-    } catch (error) {
-      discard(temporary);
-      throw error;
-    }
+    this.#made.set(i, temporary);
+    const path = join(temporary.parent, temporary.name, 'diff');
+    await this.#fill(i, path);
+    this.paths[i] = path;
   }
 
   async #fill(i: number, path: string): Promise<void> {
@@ -208,6 +226,18 @@ class Unpacking {
   #check(): void {
     this.#options.signal?.throwIfAborted();
     this.#stop.signal.throwIfAborted();
+  }
+}
+
+/** Waits until all of a file system is on the disk, since files one by one take far longer. */
+function syncFileSystem(directory: string): void {
+  const fd = openSync(directory, constants.O_RDONLY | constants.O_DIRECTORY);
+  try {
+    syscall('syncfs', fd);
+  } catch (error) {
+    throw new Error(`cannot write the layers to ${directory}: ${reason(error)}`, { cause: error });
+  } finally {
+    closeSync(fd);
   }
 }
 

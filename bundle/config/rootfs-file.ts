@@ -23,7 +23,7 @@ const ABSENT = ['ENOENT', 'ENOTDIR'];
 
 /** Looks at a root filesystem that is on disk. @throws Error of node:fs */
 export function withRoot<T>(rootfs: string, look: (root: RootReader) => T): T {
-  const fd = openSync(rootfs, constants.O_RDONLY | constants.O_DIRECTORY);
+  const fd = openSync(rootfs, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW);
   try {
     return look({
       readFile: (path) => readInRoot(fd, path),

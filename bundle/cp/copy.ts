@@ -154,7 +154,7 @@ function locate(to: OnDisk): Located {
 
 function locateOnHost(path: string): Located {
   const found = statSync(path, { throwIfNoEntry: false });
-  if (found?.isDirectory()) return { root: path, path: '', type: 'directory' };
+  if (found?.isDirectory()) return { root: realpathSync(path), path: '', type: 'directory' };
   const whole = found === undefined ? resolve(path) : realpathSync(path);
   const type = found === undefined ? 'nothing' : 'other';
   return { root: dirname(whole), path: bytes(basename(whole)), type };
@@ -185,7 +185,7 @@ function writableRootfs(bundle: string): string {
 
 function openDirectory(path: string): number {
   try {
-    return openSync(path, constants.O_RDONLY | constants.O_DIRECTORY);
+    return openSync(path, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW);
   } catch (cause) {
     throw new Error(`cannot write to ${path}: ${reason(cause)}`, { cause });
   }

@@ -1,8 +1,10 @@
-import { existsSync } from 'node:fs';
+import { existsSync, lstatSync } from 'node:fs';
 import { join } from 'node:path';
 import { reason } from '../../runtime/linux/reason.ts';
+import { foreignOwner } from '../files/ownership.ts';
 import { mountOverlay, type Overlay } from '../mount/overlay.ts';
 import { mountsAt, unmount } from '../mount/table.ts';
+import { checkOwner } from '../store/initialise.ts';
 import { type BundleRecord, lowerDirectories, UPPER, WORK } from './record.ts';
 
 /** What is mounted as a bundle's root filesystem. @param bundle its directory, absolute */
@@ -25,6 +27,8 @@ export function mountBundle(bundle: string, record: BundleRecord): void {
   const rootfs = join(bundle, 'rootfs');
   if (isMounted(rootfs)) return;
   const overlay = overlayOf(bundle, record);
+  checkBundle(bundle, [rootfs, overlay.upper, overlay.work]);
+  checkOwner(record.store as string);
   const lost = overlay.lower.find((path) => !existsSync(path));
   if (lost !== undefined)
     throw new Error(
@@ -35,6 +39,20 @@ export function mountBundle(bundle: string, record: BundleRecord): void {
   } catch (error) {
     throw new Error(`cannot mount ${rootfs}: ${reason(error)}`, { cause: error });
   }
+}
+
+/**
+ * The kernel follows links where it mounts, and where it writes.
+ *
+ * @throws Error in one line where somebody else can put some there, or has
+ */
+function checkBundle(bundle: string, directories: readonly string[]): void {
+  const owner = foreignOwner(bundle);
+  if (owner !== undefined)
+    throw new Error(`${bundle} belongs to user ${owner}: it can be mounted only by its owner`);
+  const changed = directories.find((path) => !lstatSync(path).isDirectory());
+  if (changed !== undefined)
+    throw new Error(`${changed} is no directory any more: nothing is mounted over it, or with it`);
 }
 
 /**

@@ -1,3 +1,4 @@
+import { existsSync, realpathSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { openBundleFiles, readBundleConfig } from '../existing/files.ts';
 import { hasRecord, readRecord } from '../existing/record.ts';
@@ -40,7 +41,10 @@ async function exportRootfs(
   output: OutputFile,
   options: ExportOptions,
 ): Promise<void> {
-  const tree = new DiskTree(rootfs, { overlay: false, rootless: false });
+  const tree = new DiskTree(existsSync(rootfs) ? realpathSync(rootfs) : rootfs, {
+    overlay: false,
+    rootless: false,
+  });
   try {
     await exportTree(tree.root(), output, options);
   } finally {

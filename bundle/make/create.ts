@@ -16,6 +16,7 @@ import {
   WORK,
   writeRecord,
 } from '../existing/record.ts';
+import { foreignOwner } from '../files/ownership.ts';
 import { chainIds } from '../image/chain.ts';
 import { parsePlatform } from '../image/platform.ts';
 import { type Image, resolveImage } from '../image/resolve.ts';
@@ -117,7 +118,8 @@ async function fill(
   mkdirSync(rootfs);
   // An image without layers has nothing that could be mounted.
   const wanted = !options.copy && image.manifest.layers.length > 0;
-  const how = wanted && canMount(staging.path, privileges, observer) ? 'overlay' : 'copy';
+  const overlay = wanted && isOwn(options.bundle, observer);
+  const how = overlay && canMount(staging.path, privileges, observer) ? 'overlay' : 'copy';
   const check = () => signal.throwIfAborted();
   const warn = (line: string) => observer.warning(line);
   const layers = await ensureLayers(store, source, image, {
@@ -142,6 +144,14 @@ async function fill(
   }
   writeRecord(staging.path, record);
   return record;
+}
+
+/** Whether a directory that was there before is the caller's; if not, people are told why. */
+function isOwn(bundle: string, observer: UnpackObserver): boolean {
+  const owner = foreignOwner(bundle);
+  if (owner !== undefined)
+    observer.warning(`the files are copied, since ${bundle} belongs to user ${owner}`);
+  return owner === undefined;
 }
 
 /** Whether layers can be mounted with an upper directory there; if not, people are told why. */

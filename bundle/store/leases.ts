@@ -18,6 +18,9 @@ import { syncDirectory } from '../files/replace-file.ts';
 import { RECORD, STORE } from './files.ts';
 import { withLock } from './lock.ts';
 
+/** What the lease of a bundle is called in `tmp/` until it is written. */
+export const LEASE = 'lease';
+
 /** What somebody uses: as long as it lasts, `prune` and `remove` leave it in the store. */
 export interface Lease {
   /**
@@ -87,7 +90,7 @@ export async function takeBundleLease(
     // Of two that make the same bundle at once, one will fail: nobody knows yet which.
     const other = existsSync(path) ? readLease(path) : undefined;
     const all = new Set([...(other?.alive ? other.digests : []), ...digests]);
-    const temporary = join(store, STORE.temporary, 'lease');
+    const temporary = join(store, STORE.temporary, LEASE);
     const made = openSync(temporary, 'w', 0o600);
     syscall('flock', made, LOCK.EX | LOCK.NB);
     appendLines(made, [JSON.stringify(bundle), ...all]);

@@ -2,6 +2,7 @@ import { constants, existsSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { codeOf, reason } from '../../runtime/linux/reason.ts';
 import type { Descriptor } from '../../schemas/image.ts';
+import { foreignOwner } from '../files/ownership.ts';
 import { directoryStorage } from '../image/directory.ts';
 import { layoutBlobs } from '../image/layout-source.ts';
 import { parseName } from '../image/name.ts';
@@ -165,7 +166,10 @@ async function leaseToRead(
   look: () => Promise<readonly string[]>,
 ): Promise<Lease | undefined> {
   try {
-    return await takeLease(path, look);
+    if (foreignOwner(path) === undefined) return await takeLease(path, look);
+    // Nothing is written into somebody else's directory.
+    await look();
+    return undefined;
   } catch (error) {
     if (!UNWRITABLE.includes(codeOf(error) ?? '')) throw error;
     await look();

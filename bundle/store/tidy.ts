@@ -2,7 +2,7 @@ import { closeSync, existsSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { discardIfAllowed, lockStale } from '../files/temporary.ts';
 import { STORE } from './files.ts';
-import { dropDeadLeases } from './leases.ts';
+import { dropDeadLeases, LEASE } from './leases.ts';
 import { withLock } from './lock.ts';
 import { isPartial, takeStalePartial } from './partial.ts';
 import { diskUsage } from './sweep.ts';
@@ -13,7 +13,7 @@ import { diskUsage } from './sweep.ts';
  * locked.
  */
 export async function tidy(store: string): Promise<void> {
-  await withLock(store, 'exclusive', () => dropDeadLeases(store));
+  await withLock(store, 'exclusive', () => dropLeftovers(store));
   for (const { remove } of leftovers(store, false)) remove();
 }
 
@@ -24,7 +24,7 @@ export async function tidy(store: string): Promise<void> {
  * @returns bytes that it frees
  */
 export async function tidyAll(store: string, dryRun: boolean): Promise<number> {
-  if (!dryRun) await withLock(store, 'exclusive', () => dropDeadLeases(store));
+  if (!dryRun) await withLock(store, 'exclusive', () => dropLeftovers(store));
   let bytes = 0;
   for (const { path, release, remove } of leftovers(store, true)) {
     bytes += diskUsage([path]);
@@ -32,6 +32,13 @@ export async function tidyAll(store: string, dryRun: boolean): Promise<number> {
     else remove();
   }
   return bytes;
+}
+
+/** What only the one writes who has the lock: nobody does at the moment. */
+function dropLeftovers(store: string): void {
+  dropDeadLeases(store);
+  for (const name of [STORE.index, LEASE])
+    rmSync(join(store, STORE.temporary, name), { force: true });
 }
 
 /** Something in `tmp/` whose owner died. It is locked until one of the two is called. */

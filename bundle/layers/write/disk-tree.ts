@@ -1,4 +1,4 @@
-import { chmodSync, closeSync, constants, fstatSync, openSync } from 'node:fs';
+import { chmodSync, closeSync, fstatSync, lstatSync, openSync } from 'node:fs';
 import { AT, O, RESOLVE, S, STATX_BASIC_STATS } from '../../../runtime/linux/constants.ts';
 import { errnoCode, explainErrno } from '../../../runtime/linux/errno.ts';
 import { listDirectory } from '../../../runtime/linux/listing.ts';
@@ -81,9 +81,11 @@ export class DiskTree implements DiskAccess {
   /** @throws Error in one line when it can't be opened */
   constructor(path: string, form: TreeForm) {
     try {
-      this.#root = openSync(path, constants.O_RDONLY | constants.O_DIRECTORY);
+      this.#root = openSync(path, O.RDONLY | O.DIRECTORY | O.NOFOLLOW);
     } catch (cause) {
-      throw new Error(`cannot open ${path}: ${reason(cause)}`, { cause });
+      const link = lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink();
+      const why = link ? 'it is a symbolic link, which is not followed' : reason(cause);
+      throw new Error(`cannot open ${path}: ${why}`, { cause });
     }
     this.#path = path;
     this.#form = form;

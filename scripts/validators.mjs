@@ -10,6 +10,7 @@ import { dirname, join, posix } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { _, Ajv } from 'ajv';
 import standalone from 'ajv/dist/standalone/index.js';
+import { compileDecision } from './decide.mjs';
 
 const FOLDER = join(dirname(fileURLToPath(import.meta.url)), '..', 'schemas');
 const SUFFIX = '.schema.json';
@@ -34,9 +35,17 @@ const MODULES = {
 const schemas = readSchemas();
 mkdirSync(join(FOLDER, 'validators'), { recursive: true });
 for (const [name, exported] of Object.entries(MODULES)) {
+  write(name, compile(exported));
+}
+write('is-runtime-config', compileDecision('isRuntimeConfig', 'runtime/config', resolve));
+
+function write(name, code) {
   const file = join(FOLDER, 'validators', `${name}.ts`);
   // Renamed into place: tests may be reading the old one.
-  writeFileSync(`${file}.${process.pid}`, compile(exported));
+  writeFileSync(
+    `${file}.${process.pid}`,
+    `// Made by scripts/validators.mjs. Do not edit.\n// @ts-nocheck\n${code}\n`,
+  );
   renameSync(`${file}.${process.pid}`, file);
 }
 
@@ -74,7 +83,7 @@ function compile(exported) {
   if (/\brequire\(|\bimport\b/.test(code)) {
     throw new Error('the compiled validators need helpers of ajv at run time; avoid the keyword');
   }
-  return `// Made by scripts/validators.mjs. Do not edit.\n// @ts-nocheck\n${code}\n`;
+  return code;
 }
 
 /** The identifier by which schemas refer to each other once they're loaded. */

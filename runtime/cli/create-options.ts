@@ -28,7 +28,9 @@ export async function createOptions({ global, flags, positionals }: Input): Prom
   const consoleSocket = flags.text('console-socket');
   const pidFile = flags.text('pid-file');
   const pidfdSocket = flags.text('pidfd-socket');
-  const { config, text } = readConfig(resolve(flags.text('config') ?? join(bundle, 'config.json')));
+  const { config, text } = await readConfig(
+    resolve(flags.text('config') ?? join(bundle, 'config.json')),
+  );
   const store = storeOf(global);
   return {
     root: store.root,

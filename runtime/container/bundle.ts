@@ -1,7 +1,8 @@
 import { closeSync, openSync, readFileSync } from 'node:fs';
 import { withoutAbsent } from '../../schemas/absent.ts';
+import { isValidRuntimeConfig } from '../../schemas/decide.ts';
+import { parseJson } from '../../schemas/parse-json.ts';
 import type { RuntimeConfig } from '../../schemas/runtime-config.ts';
-import { formatViolations, parseJson, validateRuntimeConfig } from '../../schemas/validate.ts';
 import { O } from '../linux/constants.ts';
 import { reason } from '../linux/reason.ts';
 
@@ -19,12 +20,12 @@ export interface BundleConfig {
  * @throws Error when the file cannot be read, is not JSON, or breaks the specification: then with
  *   every violation
  */
-export function readConfig(file: string): BundleConfig {
+export async function readConfig(file: string): Promise<BundleConfig> {
   const original = readText(file);
   const { config, text } = withoutAbsent(parseJson(original, file), original);
-  const violations = validateRuntimeConfig(config);
-  if (violations.length > 0) throw new Error(formatViolations(file, violations));
-  return { config: config as RuntimeConfig, text };
+  if (isValidRuntimeConfig(config)) return { config, text };
+  const { formatViolations, validateRuntimeConfig } = await import('../../schemas/validate.ts');
+  throw new Error(formatViolations(file, validateRuntimeConfig(config)));
 }
 
 function readText(file: string): string {

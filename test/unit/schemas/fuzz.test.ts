@@ -1,3 +1,4 @@
+import { isValidRuntimeConfig } from '../../../schemas/decide.ts';
 import {
   formatViolations,
   type Violation,
@@ -44,6 +45,35 @@ test('whatever stands anywhere in a configuration, validation reports it and nev
     }
   }
   expect(odd).toEqual([]);
+});
+
+test('the quick decision is what the explanation says', () => {
+  const config = fullConfig();
+  const different: unknown[] = [];
+  const compare = (value: unknown, what: unknown) => {
+    const violations = validateRuntimeConfig(value);
+    if (isValidRuntimeConfig(value) !== (violations.length === 0))
+      different.push([what, violations]);
+  };
+  compare(config, 'the whole');
+  for (const strange of STRANGE) compare(strange, strange);
+  for (const pointer of pointersOf(config)) {
+    for (const value of [
+      ...STRANGE,
+      0,
+      1,
+      2 ** 53,
+      'x',
+      '/x',
+      '1.0.0',
+      'c',
+      '0-3',
+      ['x'],
+      { a: 'b' },
+    ])
+      compare(withValue(config, pointer, value), [pointer, value]);
+  }
+  expect(different).toEqual([]);
 });
 
 test('a value of another type is refused anywhere in a configuration', () => {

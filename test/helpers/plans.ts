@@ -82,3 +82,14 @@ function showValue(value: Value): string {
   if ('place' in value) return `&${value.place}`;
   return `{${value.fields.map((field) => showValue(field.value)).join(', ')}}`;
 }
+
+/** The least configuration with these properties of Linux. */
+export const linux = (change: NonNullable<RuntimeConfig['linux']>): RuntimeConfig =>
+  minimal({ linux: { namespaces: [{ type: 'mount' }], ...change } });
+
+/** The steps with a pointer, one line each; sub-steps too. */
+export function stepsOf(config: RuntimeConfig, pointer: string): string[] {
+  return flatten(planOf(config).steps)
+    .filter((step) => step.pointer === pointer)
+    .map((step: Step) => show(step));
+}

@@ -1,13 +1,9 @@
-import { flatten, type Step } from '../../../runtime/plan/step.ts';
 import type { RuntimeConfig } from '../../../schemas/runtime-config.ts';
-import { minimal, planOf, processOf, show } from '../../helpers/plans.ts';
+import { linux, minimal, planOf, processOf, stepsOf } from '../../helpers/plans.ts';
 
 type Process = Parameters<typeof processOf>[0];
-type Linux = NonNullable<RuntimeConfig['linux']>;
 
 const process = (change: Process): RuntimeConfig => minimal({ process: processOf(change) });
-const linux = (change: Linux): RuntimeConfig =>
-  minimal({ linux: { namespaces: [{ type: 'mount' }], ...change } });
 const sets = (change: NonNullable<Process['capabilities']>) => process({ capabilities: change });
 const tmpfs = { destination: '/t', type: 'tmpfs', source: 'x', options: ['size=1m'] };
 
@@ -323,13 +319,6 @@ const FIELDS: [
   ),
 ];
 
-/** The steps with a pointer, one line each; sub-steps too. */
-function stepsOf(config: RuntimeConfig, pointer: string): string[] {
-  return flatten(planOf(config).steps)
-    .filter((step) => step.pointer === pointer)
-    .map((step: Step) => show(step));
-}
-
 test.each(FIELDS)('%s', (_, config, pointer, expected) => {
   const lines = stepsOf(config, pointer);
   // In this order, whatever else there is between them.
@@ -356,84 +345,4 @@ test('a path that is to be hidden twice is hidden once', () => {
   const config = linux({ maskedPaths: ['/proc/keys', '/proc//keys/', '/proc/kcore'] });
   const covers = (i: number) => stepsOf(config, `/linux/maskedPaths/${i}`).length > 0;
   expect([0, 1, 2].map(covers)).toEqual([true, false, true]);
-});
-
-describe('linux.mountLabel', () => {
-  const label = 'system_u:object_r:container_file_t:s0:c1,c2';
-  const mounts = ['tmpfs', 'devpts', 'proc', 'sysfs', 'mqueue', 'cgroup'].map((type) => ({
-    destination: `/${type}`,
-    type,
-    source: type,
-  }));
-  const labelled = (annotations = {}) =>
-    stepsOf({ ...linux({ mountLabel: label }), mounts, annotations }, '/linux/mountLabel');
-
-  test('is an option of filesystems, and an attribute of message queues', () => {
-    expect(labelled()).toEqual([
-      `fsconfig(filesystem, 1, "context", "${label}", 0)`,
-      `fsconfig(filesystem, 1, "context", "${label}", 0)`,
-      'openat(mount 4, ".", O_DIRECTORY|O_CLOEXEC)',
-      `fsetxattr(queues, "security.selinux", "${label}", ${label.length + 1}, 0)`,
-    ]);
-  });
-
-  test('is of the type that crun’s annotation names', () => {
-    const [first] = labelled({ 'run.oci.mount_context_type': 'rootcontext' });
-    expect(first).toBe(`fsconfig(filesystem, 1, "rootcontext", "${label}", 0)`);
-  });
-});
-
-describe('what the user supplies as /dev', () => {
-  const devices = [{ type: 'c', path: '/dev/fuse', major: 10, minor: 229 }] as const;
-
-  test.each([
-    ['a bind mount by type', { type: 'bind', options: [] }],
-    ['a bind mount by option', { type: 'none', options: ['bind'] }],
-    ['a recursive one', { type: 'none', options: ['rbind', 'ro'] }],
-  ])('%s: nothing is made in it', (_, mount) => {
-    const mounts = [{ destination: '/dev/', source: '/dev', ...mount }];
-    const config = { ...linux({ devices }), mounts };
-    expect(stepsOf(config, '/linux/devices')).toEqual([]);
-    expect(stepsOf(config, '/linux/devices/0')).toEqual([]);
-  });
-
-  test('a device that the configuration names is not made as a default', () => {
-    const config = linux({ devices: [{ type: 'c', path: '/dev/null', major: 1, minor: 3 }] });
-    const made = (pointer: string) =>
-      stepsOf(config, pointer).filter((text) => text.startsWith('mknodat'));
-    expect(made('/linux/devices').filter((text) => text.includes('"null"'))).toEqual([]);
-    expect(made('/linux/devices/0')).toHaveLength(1);
-  });
-
-  test('a link to kcore is made where the host has it', () => {
-    const links = (kcore: boolean) =>
-      flatten(planOf(minimal(), { kcore }).steps)
-        .map(show)
-        .filter((text) => text.startsWith('symlinkat'));
-    expect(links(true)).toContain('symlinkat("/proc/kcore", dev, "core")');
-    expect(links(false)).toHaveLength(links(true).length - 1);
-  });
-
-  test.each([
-    ['a user namespace', linux({ namespaces: [{ type: 'mount' }, { type: 'user' }] }), {}],
-    ['scow in one', minimal(), { nested: true }],
-  ])('in %s the host’s devices are mounted, each checked to be itself', (_, config, facts) => {
-    const steps = flatten(planOf(config, facts).steps).map(show);
-    const at = steps.findIndex((text) => text.startsWith('openat(-100, "/dev/null"'));
-    expect(
-      steps
-        .slice(at)
-        .slice(0, 8)
-        .map((text) => text.split('(')[0]),
-    ).toEqual([
-      'openat',
-      'statx',
-      'check statx or EEXIST',
-      'check statx or EEXIST',
-      'check statx or EEXIST',
-      'open_tree',
-      'mount_setattr',
-      'openat2',
-    ]);
-  });
 });

@@ -1,7 +1,8 @@
-import { parseIdMapOption } from '../../../schemas/id-map-option.ts';
-import type { Mount, RuntimeConfig } from '../../../schemas/runtime-config.ts';
-import { validateRuntimeConfig } from '../../../schemas/validate.ts';
-import { minimal } from '../../helpers/plans.ts';
+import { parseIdMapOption } from '../../../../schemas/id-map-option.ts';
+import type { Mount, RuntimeConfig } from '../../../../schemas/runtime-config.ts';
+import { validateRuntimeConfig } from '../../../../schemas/validate.ts';
+import { minimal } from '../../../helpers/plans.ts';
+import { refused } from './support.ts';
 
 const map = [{ containerID: 0, hostID: 1000, size: 10 }];
 const linux: NonNullable<RuntimeConfig['linux']> = {
@@ -149,3 +150,27 @@ test('the type of a mount label is one of four', () => {
     },
   ]);
 });
+
+const NOT_OVERLAPPING = 'a range that no other mapping of the array overlaps';
+refused([
+  [
+    'an ID-mapped mount without a map',
+    [
+      ['/mounts/1/uidMappings', undefined],
+      ['/mounts/1/gidMappings', undefined],
+      ['/linux', {}],
+      ['/hostname', ''],
+      ['/domainname', undefined],
+    ],
+    '/mounts/1/options/2',
+    '"idmap"',
+    'this option only with uidMappings and gidMappings, or with a user namespace',
+  ],
+  [
+    'overlapping mappings of a mount',
+    [['/mounts/1/uidMappings/1', { containerID: 9, hostID: 5, size: 1 }]],
+    '/mounts/1/uidMappings/1/containerID',
+    '9 to 9',
+    NOT_OVERLAPPING,
+  ],
+]);

@@ -2,6 +2,7 @@
  * scow-bundle is killed before each system call by which it changes the store, or the disk is full
  * then: no image is lost, nothing is damaged, and the same command works the next time.
  */
+
 import { spawn } from 'node:child_process';
 import {
   cpSync,
@@ -12,13 +13,13 @@ import {
   rmSync,
   writeFileSync,
 } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { checkStore } from '../../bundle/store/check.ts';
 import { layerDirectory } from '../../bundle/store/files.ts';
 import { prune } from '../../bundle/store/remove.ts';
 import { openStore } from '../../bundle/store/store.ts';
 import { digestOf, LayoutBuilder, tagged } from '../helpers/layout.ts';
+import { home } from '../helpers/places/home-per-file.ts';
 import { putImage } from '../helpers/stored.ts';
 import {
   afterChanges,
@@ -32,13 +33,11 @@ import {
 /** Stores that are worked on side by side: mostly they wait for the disk. */
 const AT_ONCE = 6;
 
-let home: string;
 /** A store with something of everything; each run works on a copy. */
 let template: string;
 
 beforeAll(async () => {
   buildFaulty();
-  home = mkdtempSync(join(tmpdir(), 'scow-test-'));
   template = join(home, 'template');
   const store = openStore(template);
   const base = Buffer.alloc(2048, 'b');
@@ -51,7 +50,6 @@ beforeAll(async () => {
   writeFileSync(join(template, 'leases/process-of-a-dead-one'), `${digestOf(base)}\n`);
   mkdirSync(join(template, 'tmp/layer-01234567/diff'), { recursive: true, mode: 0o700 });
 }, 60_000);
-afterAll(() => rmSync(home, { recursive: true, force: true }));
 
 const COMMANDS: readonly (readonly string[])[] = [
   ['copy', '--quiet', 'oci:LAYOUT:new', 'app'],

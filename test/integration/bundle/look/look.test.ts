@@ -1,25 +1,22 @@
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync, truncateSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdtempSync, truncateSync } from 'node:fs';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { bundlerCommand, scowBundle } from '../../../helpers/bundler.ts';
 import { digestOf, type ImageFields, LayoutBuilder, tagged } from '../../../helpers/layout.ts';
+import { home } from '../../../helpers/places/home-per-file.ts';
 import { archive, directory, file, hardLink, symlink } from '../../../helpers/tar.ts';
 
 /** blame, ls, cat and why: images are looked at without being unpacked. */
 
-let home: string;
 let layout: LayoutBuilder;
 beforeAll(() => {
-  home = mkdtempSync(join(tmpdir(), 'scow-test-'));
   layout = new LayoutBuilder(join(home, 'layout'));
   layout.finish(
     tagged(layout.image(fields), 'app'),
     tagged(layout.image({ ...fields, layers: [base, changes, loose] }), 'loose'),
   );
 });
-afterAll(() => rmSync(home, { recursive: true, force: true }));
 
 const base = archive(
   directory('usr/'),

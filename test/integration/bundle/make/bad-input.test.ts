@@ -1,28 +1,19 @@
 import { spawnSync } from 'node:child_process';
 import {
   mkdirSync,
-  mkdtempSync,
   readdirSync,
   readFileSync,
-  rmSync,
   truncateSync,
   unlinkSync,
   writeFileSync,
 } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Descriptor } from '../../../../schemas/image.ts';
 import { scowBundle } from '../../../helpers/bundler.ts';
-import { digestOf, forPlatform, LayoutBuilder, MEDIA, tagged } from '../../../helpers/layout.ts';
+import { digestOf, forPlatform, MEDIA, tagged } from '../../../helpers/layout.ts';
+import { home } from '../../../helpers/places/home-per-test.ts';
+import { layout } from '../../../helpers/places/layout-per-test.ts';
 import { archive, file } from '../../../helpers/tar.ts';
-
-let home: string;
-let layout: LayoutBuilder;
-beforeEach(() => {
-  home = mkdtempSync(join(tmpdir(), 'scow-test-'));
-  layout = new LayoutBuilder(join(home, 'layout'));
-});
-afterEach(() => rmSync(home, { recursive: true, force: true }));
 
 /** Unpacks; it must fail with this line, and leave nothing behind. */
 function refused(image: string, message: string | RegExp, ...flags: string[]): void {

@@ -3,7 +3,6 @@ import { once } from 'node:events';
 import {
   existsSync,
   mkdirSync,
-  mkdtempSync,
   readdirSync,
   readFileSync,
   rmSync,
@@ -11,7 +10,6 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { lowerDirectories, readRecord } from '../../../../bundle/existing/record.ts';
 import { mountAtOnce, mountLayerByLayer } from '../../../../bundle/mount/overlay.ts';
@@ -19,6 +17,7 @@ import { unmount } from '../../../../bundle/mount/table.ts';
 import { bundlerCommand, scowBundle } from '../../../helpers/bundler.ts';
 import { runBundle } from '../../../helpers/container.ts';
 import { digestOf, type ImageFields, LayoutBuilder, tagged } from '../../../helpers/layout.ts';
+import { home } from '../../../helpers/places/home-per-file.ts';
 import { reachableBuild } from '../../../helpers/reachable-build.ts';
 import { cleanUp, ENGINES, eventually, newId, rootOf, scow } from '../../../helpers/scow.ts';
 import { archive, directory, file, hardLink, symlink } from '../../../helpers/tar.ts';
@@ -31,19 +30,16 @@ jest.setTimeout(300_000);
 const DONE = { status: 0, stdout: '', stderr: '' };
 const USER = { uid: 4321, gid: 4321 };
 
-let home: string;
 let store: string;
 let image: string;
 
 beforeAll(() => {
   // Where an upper directory can be, also if the tests run in a container.
-  home = mkdtempSync(join(tmpdir(), 'scow-test-create-'));
   spawnSync('chmod', ['755', home]);
   store = join(home, 'store');
   image = imageOf('image', { layers: LAYERS, config: { config: { Cmd: ['/bin/sh'] } } });
 });
 afterEach(cleanUp);
-afterAll(() => rmSync(home, { recursive: true, force: true }));
 
 const busybox = () => readFileSync('/bin/busybox');
 

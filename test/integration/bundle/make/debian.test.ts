@@ -3,14 +3,12 @@ import {
   chmodSync,
   chownSync,
   mkdirSync,
-  mkdtempSync,
   readdirSync,
   readFileSync,
   rmSync,
   statSync,
   writeFileSync,
 } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { readRecord } from '../../../../bundle/existing/record.ts';
 import { layerDirectory } from '../../../../bundle/store/files.ts';
@@ -24,6 +22,7 @@ import {
   runBundle,
 } from '../../../helpers/container.ts';
 import { debianImage } from '../../../helpers/debian-image.ts';
+import { home } from '../../../helpers/places/home-per-file.ts';
 import { reachableBuild } from '../../../helpers/reachable-build.ts';
 import { cleanUp, type EditableConfig, ENGINES, newId } from '../../../helpers/scow.ts';
 import { differences, type FileRecord, readTree } from '../../../helpers/tree.ts';
@@ -40,15 +39,12 @@ const SETTINGS = [
   ...['--config.workingdir', '/srv', '--config.volume', '/data', '--config.volume', '/home/app'],
 ];
 
-let home: string;
 let image: string;
 
 beforeAll(() => {
-  home = mkdtempSync(join(tmpdir(), 'scow-test-debian-'));
   image = `${debianImage(home)}:debian`;
   execFileSync('umoci', ['config', '--image', image, ...SETTINGS]);
 });
-afterAll(() => rmSync(home, { recursive: true, force: true }));
 afterEach(cleanUp);
 
 const DONE = { status: 0, stdout: '', stderr: '' };

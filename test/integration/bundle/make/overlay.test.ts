@@ -1,5 +1,4 @@
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { layerSources } from '../../../../bundle/image/layers.ts';
 import { openLayoutImage } from '../../../../bundle/image/layout-source.ts';
@@ -12,6 +11,7 @@ import { ensureLayers } from '../../../../bundle/store/layers.ts';
 import { openStore } from '../../../../bundle/store/store.ts';
 import { LayoutBuilder, tagged } from '../../../helpers/layout.ts';
 import { pick, type Random, randomFrom } from '../../../helpers/mutate.ts';
+import { home } from '../../../helpers/places/home-per-test.ts';
 import { archive, directory, entry, file, hardLink, symlink } from '../../../helpers/tar.ts';
 import { differences, readTree } from '../../../helpers/tree.ts';
 
@@ -24,12 +24,6 @@ jest.setTimeout(300_000);
 const IMAGES = 8;
 const LAYERS = 3;
 const ENTRIES = 9;
-
-let home: string;
-beforeEach(() => {
-  home = mkdtempSync(join(tmpdir(), 'scow-test-overlay-'));
-});
-afterEach(() => rmSync(home, { recursive: true, force: true }));
 
 function randomEntry(random: Random): Buffer {
   const names = ['a', 'b', 'c'];

@@ -3,27 +3,24 @@ import {
   copyFileSync,
   existsSync,
   mkdirSync,
-  mkdtempSync,
   readFileSync,
   rmSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { RuntimeConfig } from '../../../../schemas/runtime-config.ts';
 import { scowBundle } from '../../../helpers/bundler.ts';
 import { portable, runBundle } from '../../../helpers/container.ts';
+import { home } from '../../../helpers/places/home-per-file.ts';
 import { cleanUp, type EditableConfig } from '../../../helpers/scow.ts';
 
 /** Images that umoci, skopeo and buildah make; their bundles beside umoci's. */
 
-let home: string;
 let layout: string;
 let count = 0;
 
 beforeAll(() => {
-  home = mkdtempSync(join(tmpdir(), 'scow-test-'));
   layout = join(home, 'layout');
   const seed = join(home, 'seed');
   run('umoci', 'init', '--layout', layout);
@@ -32,7 +29,6 @@ beforeAll(() => {
   makeRootfs(join(seed, 'rootfs'));
   run('umoci', 'repack', '--image', `${layout}:base`, seed);
 });
-afterAll(() => rmSync(home, { recursive: true, force: true }));
 afterEach(cleanUp);
 
 function run(command: string, ...args: string[]): string {

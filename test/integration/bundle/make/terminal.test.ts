@@ -1,20 +1,18 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, openSync, readdirSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, openSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { bundlerCommand } from '../../../helpers/bundler.ts';
 import { LayoutBuilder, tagged } from '../../../helpers/layout.ts';
+import { home } from '../../../helpers/places/home-per-file.ts';
 import { Terminal } from '../../../helpers/pty.ts';
 import { ENGINES, eventually } from '../../../helpers/scow.ts';
 import { archive, entry, file } from '../../../helpers/tar.ts';
 
 // What people see and do while an image is unpacked.
 
-let home: string;
 let layout: string;
 let terminal: Terminal;
 beforeAll(() => {
-  home = mkdtempSync(join(tmpdir(), 'scow-test-'));
   const builder = new LayoutBuilder(join(home, 'layout'));
   const files = Array.from({ length: 64 }, (_, i) => file(`file-${i}`, Buffer.alloc(2 ** 20, i)));
   const device = entry({ name: 'null', type: '3', major: 1, minor: 3 });
@@ -23,7 +21,6 @@ beforeAll(() => {
     tagged(builder.image({ layers: [archive(file('a')), archive(device)] }), 'small'),
   );
 });
-afterAll(() => rmSync(home, { recursive: true, force: true }));
 beforeEach(() => {
   terminal = new Terminal();
 });

@@ -6,18 +6,12 @@ import { join } from 'node:path';
 import type { RuntimeConfig } from '../../../../schemas/runtime-config.ts';
 import { bundlerCommand, scowBundle } from '../../../helpers/bundler.ts';
 import { forPlatform, LayoutBuilder, tagged } from '../../../helpers/layout.ts';
+import { home } from '../../../helpers/places/home-per-test.ts';
+import { layout } from '../../../helpers/places/layout-per-test.ts';
 import { reachableBuild } from '../../../helpers/reachable-build.ts';
 import { ENGINES } from '../../../helpers/scow.ts';
 import { archive, directory, file } from '../../../helpers/tar.ts';
 import { readTree } from '../../../helpers/tree.ts';
-
-let home: string;
-let layout: LayoutBuilder;
-beforeEach(() => {
-  home = mkdtempSync(join(tmpdir(), 'scow-test-'));
-  layout = new LayoutBuilder(join(home, 'layout'));
-});
-afterEach(() => rmSync(home, { recursive: true, force: true }));
 
 const bundle = () => join(home, 'bundle');
 const BASE = archive(

@@ -1,20 +1,11 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { bundlerCommand, scowBundle } from '../../../helpers/bundler.ts';
 import { LayoutBuilder, tagged } from '../../../helpers/layout.ts';
 import { MappedUser } from '../../../helpers/mapped-user.ts';
+import { home } from '../../../helpers/places/home-per-file.ts';
 import { reachableBuild } from '../../../helpers/reachable-build.ts';
 import { DockerRegistry } from '../../../helpers/registry.ts';
 import { cleanUp, ENGINES, eventually, newId, rootOf, scow } from '../../../helpers/scow.ts';
@@ -38,12 +29,10 @@ const APPLETS = [
   'tty',
 ];
 
-let home: string;
 let store: string;
 let image: string;
 
 beforeAll(() => {
-  home = mkdtempSync(join(tmpdir(), 'scow-test-run-'));
   spawnSync('chmod', ['755', home]);
   store = join(home, 'store');
   const layout = new LayoutBuilder(join(home, 'image'));
@@ -75,7 +64,6 @@ beforeAll(() => {
   image = `oci:${layout.finish(tagged(manifest, 'v1'), others)}:v1`;
 });
 afterEach(cleanUp);
-afterAll(() => rmSync(home, { recursive: true, force: true }));
 
 const words = (...args: string[]) => ['--store', store, 'run', '--root', rootOf('scow'), ...args];
 const run = (...args: string[]) => scowBundle(words(...args));

@@ -3,36 +3,31 @@ import {
   appendFileSync,
   existsSync,
   mkdirSync,
-  mkdtempSync,
   readdirSync,
   readFileSync,
   renameSync,
   rmSync,
   writeFileSync,
 } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import type { Descriptor, Index } from '../../../../schemas/image.ts';
 import { scowBundle } from '../../../helpers/bundler.ts';
-import { digestOf, forPlatform, LayoutBuilder, MEDIA, tagged } from '../../../helpers/layout.ts';
+import { digestOf, forPlatform, MEDIA, tagged } from '../../../helpers/layout.ts';
+import { home } from '../../../helpers/places/home-per-test.ts';
+import { layout } from '../../../helpers/places/layout-per-test.ts';
 import { ENGINES } from '../../../helpers/scow.ts';
 import { archive, directory, file, symlink } from '../../../helpers/tar.ts';
 
-let home: string;
-let layout: LayoutBuilder;
 let one: Descriptor;
 let index: Descriptor;
 beforeEach(() => {
-  home = mkdtempSync(join(tmpdir(), 'scow-test-'));
-  layout = new LayoutBuilder(at('layout'));
   const base = archive(directory('etc'), file('etc/name', 'a'));
   one = layout.image({ layers: [base, archive(file('b', 'b'))] });
   const other = layout.image({ layers: [base], config: { architecture: 'arm64' } });
   index = layout.index(forPlatform(one, 'linux/amd64'), forPlatform(other, 'linux/arm64'));
   layout.finish(tagged(one, 'one'), tagged(index, 'both'));
 });
-afterEach(() => rmSync(home, { recursive: true }));
 
 const at = (name: string) => join(home, name);
 const copy = (...args: string[]) => scowBundle(['--store', at('store'), 'copy', ...args]);

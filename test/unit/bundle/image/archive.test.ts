@@ -1,20 +1,15 @@
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { archiveStorage } from '../../../../bundle/image/archive.ts';
 import { readExtent, type Storage } from '../../../../bundle/image/storage.ts';
+import { home } from '../../../helpers/places/home-per-test.ts';
 import { archive, directory, entry, file, longName, pax, symlink } from '../../../helpers/tar.ts';
 
-let home: string;
 let storage: Storage | undefined;
-beforeEach(() => {
-  home = mkdtempSync(join(tmpdir(), 'scow-test-'));
-});
 afterEach(() => {
   storage?.close();
   storage = undefined;
-  rmSync(home, { recursive: true });
 });
 
 function open(bytes: Buffer): Storage {

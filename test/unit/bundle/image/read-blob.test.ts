@@ -2,36 +2,30 @@ import { spawnSync } from 'node:child_process';
 import {
   appendFileSync,
   mkdirSync,
-  mkdtempSync,
   openSync,
   readdirSync,
   renameSync,
-  rmSync,
   symlinkSync,
   truncateSync,
   unlinkSync,
   writeFileSync,
 } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { directoryStorage } from '../../../../bundle/image/directory.ts';
 import { layoutBlobs } from '../../../../bundle/image/layout-source.ts';
 import { readBlob, readDocument } from '../../../../bundle/image/read-blob.ts';
 import type { BlobSource } from '../../../../bundle/image/source.ts';
 import type { Descriptor } from '../../../../schemas/image.ts';
-import { digestOf, LayoutBuilder } from '../../../helpers/layout.ts';
+import { digestOf } from '../../../helpers/layout.ts';
+import { home } from '../../../helpers/places/home-per-test.ts';
+import { layout } from '../../../helpers/places/layout-per-test.ts';
 
-let home: string;
-let layout: LayoutBuilder;
 let storage: BlobSource;
 beforeEach(() => {
-  home = mkdtempSync(join(tmpdir(), 'scow-test-'));
-  layout = new LayoutBuilder(join(home, 'layout'));
   storage = layoutBlobs(directoryStorage(layout.path, openSync(layout.path, 'r')));
 });
 afterEach(() => {
   storage.close();
-  rmSync(home, { recursive: true });
 });
 
 const read = async (descriptor: Descriptor) =>

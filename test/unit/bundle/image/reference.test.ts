@@ -1,15 +1,9 @@
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { findTagged, parseImageReference, tagsOf } from '../../../../bundle/image/reference.ts';
 import type { Descriptor, Index } from '../../../../schemas/image.ts';
 import { digestOf, MEDIA, tagged } from '../../../helpers/layout.ts';
-
-let home: string;
-beforeEach(() => {
-  home = mkdtempSync(join(tmpdir(), 'scow-test-'));
-});
-afterEach(() => rmSync(home, { recursive: true }));
+import { home } from '../../../helpers/places/home-per-test.ts';
 
 test.each([
   ['layout', { layout: 'layout' }],

@@ -3,23 +3,15 @@ import {
   chmodSync,
   existsSync,
   mkdirSync,
-  mkdtempSync,
   readdirSync,
   readFileSync,
-  rmSync,
   statSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { openStaging, type Staging } from '../../../../bundle/make/staging.ts';
-
-let home: string;
-beforeEach(() => {
-  home = mkdtempSync(join(tmpdir(), 'scow-test-'));
-});
-afterEach(() => rmSync(home, { recursive: true, force: true }));
+import { home } from '../../../helpers/places/home-per-test.ts';
 
 function build(staging: Staging): void {
   mkdirSync(join(staging.path, 'rootfs'));

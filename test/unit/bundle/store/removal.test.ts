@@ -1,21 +1,13 @@
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { layerDirectory } from '../../../../bundle/store/files.ts';
 import { prune, removeImages } from '../../../../bundle/store/remove.ts';
-import { openStore, type Store } from '../../../../bundle/store/store.ts';
 import { digestOf } from '../../../helpers/layout.ts';
+import { home } from '../../../helpers/places/home-per-test.ts';
+import { store } from '../../../helpers/places/store-per-test.ts';
 import { imageBlobs, once, putImage } from '../../../helpers/stored.ts';
 
 /** What prune and remove take, and what they leave. */
-
-let home: string;
-let store: Store;
-beforeEach(() => {
-  home = mkdtempSync(join(tmpdir(), 'scow-test-'));
-  store = openStore(join(home, 'store'));
-});
-afterEach(() => rmSync(home, { recursive: true, force: true }));
 
 const BASE = Buffer.alloc(10240, 'b');
 const layerOf = (text: string) => Buffer.alloc(10240, text);

@@ -2,30 +2,21 @@ import { spawnSync } from 'node:child_process';
 import {
   existsSync,
   mkdirSync,
-  mkdtempSync,
   readdirSync,
   readFileSync,
-  rmSync,
   statSync,
   utimesSync,
   writeFileSync,
 } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { readBlob } from '../../../../bundle/image/read-blob.ts';
 import { resolveImage } from '../../../../bundle/image/resolve.ts';
 import type { Content } from '../../../../bundle/image/source.ts';
-import { openStore, type Store } from '../../../../bundle/store/store.ts';
+import { openStore } from '../../../../bundle/store/store.ts';
 import { digestOf, LayoutBuilder, tagged } from '../../../helpers/layout.ts';
+import { home } from '../../../helpers/places/home-per-test.ts';
+import { store } from '../../../helpers/places/store-per-test.ts';
 import { imageBlobs, once, putImage } from '../../../helpers/stored.ts';
-
-let home: string;
-let store: Store;
-beforeEach(() => {
-  home = mkdtempSync(join(tmpdir(), 'scow-test-'));
-  store = openStore(join(home, 'store'));
-});
-afterEach(() => rmSync(home, { recursive: true, force: true }));
 
 const names = () => store.references().map(({ name }) => name);
 

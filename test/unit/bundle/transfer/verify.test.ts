@@ -1,6 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { writeFileSync } from 'node:fs';
 import { gzipSync } from 'node:zlib';
 import { openLayoutImage } from '../../../../bundle/image/layout-source.ts';
 import {
@@ -8,16 +6,9 @@ import {
   type VerifyReport,
   verifyImage,
 } from '../../../../bundle/transfer/verify.ts';
-import { digestOf, forPlatform, LayoutBuilder, MEDIA, tagged } from '../../../helpers/layout.ts';
+import { digestOf, forPlatform, MEDIA, tagged } from '../../../helpers/layout.ts';
+import { layout } from '../../../helpers/places/layout-per-test.ts';
 import { archive } from '../../../helpers/tar.ts';
-
-let home: string;
-let layout: LayoutBuilder;
-beforeEach(() => {
-  home = mkdtempSync(join(tmpdir(), 'scow-test-'));
-  layout = new LayoutBuilder(join(home, 'layout'));
-});
-afterEach(() => rmSync(home, { recursive: true, force: true }));
 
 async function verify(options: VerifyOptions = { sparse: false }): Promise<VerifyReport> {
   const source = await openLayoutImage(`${layout.path}:x`);

@@ -11,7 +11,6 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { createServer } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { extract } from 'tar-stream';
@@ -20,18 +19,16 @@ import { parsePacking } from '../../../../../bundle/layers/write/compress.ts';
 import { DiskTree } from '../../../../../bundle/layers/write/disk-tree.ts';
 import { writeLayer } from '../../../../../bundle/layers/write/layer.ts';
 import { makeNastyTree, setXattr } from '../../../../helpers/nasty-tree.ts';
+import { home } from '../../../../helpers/places/home-per-file.ts';
 import { differences, readTree } from '../../../../helpers/tree.ts';
 import { Place } from '../fixture.ts';
 
-let home: string;
 let tree: string;
 beforeAll(() => {
-  home = mkdtempSync(join(tmpdir(), 'scow-write-'));
   tree = join(home, 'tree');
   mkdirSync(tree);
   makeNastyTree(tree);
 });
-afterAll(() => rmSync(home, { recursive: true, force: true }));
 
 function* tarOfTree(root: string, warnings: string[] = [], latest?: number): Generator<Uint8Array> {
   const disk = new DiskTree(root, { overlay: false, rootless: false });

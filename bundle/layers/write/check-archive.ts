@@ -1,5 +1,6 @@
 import { printable } from '../names.ts';
 import type { SizeLimit } from '../size-limit.ts';
+import { BLOCK } from '../tar/header.ts';
 import { TarReader } from '../tar/reader.ts';
 
 /**
@@ -14,22 +15,29 @@ export async function* checkedArchive(
   name: string,
   limit: SizeLimit | undefined,
 ): AsyncGenerator<Uint8Array> {
-  const visitor = { entry() {}, content() {}, end() {} };
+  let size = 0;
+  let entries = 0;
+  const visitor = { entry: () => void entries++, content() {}, end() {} };
   const reader = new TarReader(limit === undefined ? visitor : limit.watch(visitor));
-  const attempt = (work: () => void) => {
+  const attempt = (work: () => void, what: () => string) => {
     try {
       work();
     } catch (cause) {
       const entry = reader.entryName === undefined ? '' : `${printable(reader.entryName)}: `;
-      throw new Error(`${name}: ${entry}${(cause as Error).message}`, { cause });
+      throw new Error(`${name}${what()}: ${entry}${(cause as Error).message}`, { cause });
     }
   };
+  const noArchive = () =>
+    entries === 0 && reader.entryName === undefined ? ' is no tar archive' : '';
   for await (const chunk of bytes) {
-    attempt(() => {
-      limit?.inflated(chunk.byteLength);
-      reader.push(chunk);
-    });
+    size += chunk.byteLength;
+    attempt(
+      () => limit?.inflated(chunk.byteLength),
+      () => '',
+    );
+    attempt(() => reader.push(chunk), noArchive);
     yield chunk;
   }
-  attempt(() => reader.finish());
+  if (size < BLOCK) throw new Error(`${name} is no tar archive: it is too short`);
+  attempt(() => reader.finish(), noArchive);
 }

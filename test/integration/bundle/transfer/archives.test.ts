@@ -82,6 +82,8 @@ test('under Node.js it is the same image, but for how it is compressed', () => {
 
 test.each([
   ['nothing', Buffer.alloc(0), /^scow-bundle: \S+ is empty: want a tar archive$/m],
+  ['a text', Buffer.from('text\n'), /broken is no tar archive: it is too short$/m],
+  ['a compressed text', gzipSync('text '.repeat(200)), /broken is no tar archive: at byte 0 /],
   ['something else', Buffer.alloc(2000, 'x'), /at byte 0 of the archive: this is not a tar header/],
   ['a cut archive', TREE.subarray(0, 1600), /broken: the archive is truncated/],
   ['a cut gzip file', gzipSync(TREE).subarray(0, 60), /its gzip data is truncated/],

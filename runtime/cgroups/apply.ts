@@ -2,7 +2,7 @@ import { closeSync, openSync, readFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { O } from '../linux/constants.ts';
 import { codeOf, reason } from '../linux/reason.ts';
-import type { Cgroup } from './cgroup.ts';
+import { type Cgroup, REMOVED } from './cgroup.ts';
 import { enableControllers, whyMissing } from './controllers.ts';
 import { findHierarchy } from './hierarchy.ts';
 import type { Setting } from './settings.ts';
@@ -96,7 +96,7 @@ function tryWrite(cgroup: Cgroup, setting: Setting, enabled = false): 'EINVAL' |
 
 function explain(cause: unknown, cgroup: Cgroup, { file }: Setting): string {
   const [controller = ''] = file.split('.');
-  if (!cgroup.exists()) return 'it was removed meanwhile, and not by scow';
+  if (!cgroup.exists()) return REMOVED;
   if (codeOf(cause) === 'ENOENT')
     return (
       whyMissing(cgroup.path, controller) ??

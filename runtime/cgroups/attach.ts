@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import type { DeviceRule } from '../../schemas/runtime-config.ts';
 import { SyscallError, syscall } from '../linux/syscall.ts';
 import { attachedPrograms, attachProgram, detachProgram, loadProgram } from './bpf.ts';
-import type { Cgroup } from './cgroup.ts';
+import { type Cgroup, REMOVED } from './cgroup.ts';
 import { allowsEverything, deviceProgram } from './devices.ts';
 
 /** By this name scow knows its own programs from those of systemd and others. */
@@ -29,7 +29,7 @@ export function applyDeviceRules(
     const denied = cause instanceof SyscallError && ['EPERM', 'EACCES'].includes(cause.code);
     if (allowsEverything(rules) || (denied && isRootless())) return 'skipped';
     throw new Error(
-      `cannot set the device rules of cgroup ${cgroup.path}: ${(cause as Error).message}` +
+      `cannot set the device rules of cgroup ${cgroup.path}: ${cgroup.exists() ? (cause as Error).message : REMOVED}` +
         (denied ? '; it takes CAP_BPF and CAP_NET_ADMIN, or CAP_SYS_ADMIN' : '') +
         '  [/linux/resources/devices]',
       { cause },

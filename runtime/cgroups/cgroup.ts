@@ -245,6 +245,9 @@ export class Cgroup {
   }
 }
 
+/** Why nothing can be done with a cgroup that was there just now. */
+export const REMOVED = 'it was removed meanwhile, and not by scow';
+
 const THREADED = 'it is a threaded cgroup or below one (EOPNOTSUPP)';
 
 /** What the kernel means where the errno alone does not tell. */

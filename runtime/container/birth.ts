@@ -1,4 +1,4 @@
-import { type Cgroup, refusalOf } from '../cgroups/cgroup.ts';
+import { type Cgroup, REMOVED, refusalOf } from '../cgroups/cgroup.ts';
 import { reason } from '../linux/reason.ts';
 import { SyscallError } from '../linux/syscall.ts';
 
@@ -16,7 +16,12 @@ const HINTS: Readonly<Record<string, string>> = {
  * @returns the error itself when it is another one
  */
 export function explainBirth(cause: Error, cgroup: Cgroup | undefined): Error {
-  if (!(cause instanceof SyscallError) || cause.syscall !== 'clone3') return cause;
+  if (!(cause instanceof SyscallError)) return cause;
+  if (cgroup !== undefined && cause.args.includes(cgroup.path) && !cgroup.exists()) {
+    const message = `cannot start init in cgroup ${cgroup.path}: ${REMOVED}  [/linux/cgroupsPath]`;
+    return new Error(message, { cause });
+  }
+  if (cause.syscall !== 'clone3') return cause;
   const message =
     cgroup !== undefined && OF_CGROUP.includes(cause.code)
       ? `cannot start init in cgroup ${cgroup.path} (clone3): ${refusalOf(cause)}  [/linux/cgroupsPath]`

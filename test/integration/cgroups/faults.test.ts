@@ -2,11 +2,13 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, rmdirSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { applySettings } from '../../../runtime/cgroups/apply.ts';
+import { applyDeviceRules } from '../../../runtime/cgroups/attach.ts';
 import { Cgroup } from '../../../runtime/cgroups/cgroup.ts';
 import { enableControllers } from '../../../runtime/cgroups/controllers.ts';
 import { createCgroup } from '../../../runtime/cgroups/create.ts';
 import { findHierarchy } from '../../../runtime/cgroups/hierarchy.ts';
 import type { Setting } from '../../../runtime/cgroups/settings.ts';
+import { explainBirth } from '../../../runtime/container/birth.ts';
 import { bundleOf, cleanUp, newId, running, scow } from '../../helpers/scow.ts';
 import { script, startedFrom } from '../exec/support.ts';
 import { fileOf, isAlive, Sandbox, until } from './sandbox.ts';
@@ -62,10 +64,23 @@ test('controllers are left alone where there are processes, and that is told', a
 
 test('a cgroup that somebody removed is told as that', () => {
   const cgroup = sandbox.make('c');
-  rmdirSync(cgroup.path);
+  const { path } = cgroup;
+  rmdirSync(path);
+  const why = 'it was removed meanwhile, and not by scow';
   expect(() => applySettings(cgroup, [PAGES])).toThrow(
-    `cannot set hugetlb.2MB.max of cgroup ${cgroup.path}: it was removed meanwhile, and not by scow`,
+    `cannot set hugetlb.2MB.max of cgroup ${path}: ${why}  [/pages]`,
   );
+  expect(() => applyDeviceRules(cgroup, [{ allow: false, access: 'rwm' }])).toThrow(
+    `cannot set the device rules of cgroup ${path}: ${why}  [/linux/resources/devices]`,
+  );
+  const birth = () => {
+    try {
+      return cgroup.open();
+    } catch (error) {
+      throw explainBirth(error as Error, cgroup);
+    }
+  };
+  expect(birth).toThrow(`cannot start init in cgroup ${path}: ${why}  [/linux/cgroupsPath]`);
 });
 
 test('one that is busy without a process is removed when it is not any more', () => {

@@ -37,6 +37,12 @@ if [ "$(id -u)" = 0 ]; then
   mkdir -p /run/containers
   mount -t tmpfs scow /run/containers
   ip link set lo up
+else
+  # An ordinary user's podman knows here what is mounted, wherever runroot is: what it finds there of another
+  # storage it forgets, and that one's mounts go.
+  mkdir --mode 700 "$scratch/runtime"
+  ln -s "$XDG_RUNTIME_DIR"/{bus,systemd} "$scratch/runtime"
+  export XDG_RUNTIME_DIR=$scratch/runtime
 fi
 mkdir -p "$scratch"/{storage,run,tmp,volumes,networks}
 # Also where builds keep their caches.
@@ -58,7 +64,7 @@ volume_path = "$scratch/volumes"
 init_path = "/usr/bin/catatonit"
 runtime = "tested"
 runtime_supports_json = ["tested"]
-runtime_supports_nocgroups = ["tested"]
+runtime_supports_nocgroup = ["tested"]
 [engine.runtimes]
 tested = ["$runtime"]
 TOML

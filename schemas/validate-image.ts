@@ -33,6 +33,32 @@ export function validateImageConfig(value: unknown): Violation[] {
   return check(imageConfig, value);
 }
 
+/**
+ * An image's configuration without the optional fields that are null, which «is equivalent to being
+ * absent» (config.md). What is wrong stays.
+ */
+export function withoutNulls(config: unknown): unknown {
+  if (!isObject(config)) return config;
+  const { config: execution, history, ...others } = present(config);
+  return {
+    ...others,
+    ...(execution === undefined ? {} : { config: present(execution) }),
+    ...(history === undefined
+      ? {}
+      : { history: Array.isArray(history) ? history.map(present) : history }),
+  };
+}
+
+function present<T>(value: T): T {
+  if (!isObject(value)) return value;
+  const fields = Object.entries(value).filter(([, field]) => field !== null);
+  return Object.fromEntries(fields) as T;
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
 /** Every violation of the `oci-layout` file (image-spec, image-layout.md: oci-layout file). */
 export function validateLayout(value: unknown): Violation[] {
   return check(layout, value);

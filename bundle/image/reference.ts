@@ -40,6 +40,18 @@ export function absoluteReference(text: string): string {
   return tag === undefined ? resolve(layout) : `${resolve(layout)}:${tag}`;
 }
 
+/** image-spec, annotations.md: org.opencontainers.image.ref.name. */
+const TAG =
+  /^[A-Za-z0-9]+(?:(?:[-._:@+]|--)[A-Za-z0-9]+)*(?:\/[A-Za-z0-9]+(?:(?:[-._:@+]|--)[A-Za-z0-9]+)*)*$/;
+
+/** Refuses to write a tag that the specification does not allow. @throws Error in one line */
+export function checkTag(tag: string): void {
+  if (TAG.test(tag)) return;
+  throw new Error(
+    `the tag ${JSON.stringify(tag)} is none that an image layout can have: want letters and digits, with one of -._:@+/ or -- between them`,
+  );
+}
+
 /** The tags of a layout, in the order of its index. */
 export function tagsOf(index: Index): string[] {
   return index.manifests.flatMap(({ annotations }) => annotations?.[REF_NAME] ?? []);

@@ -6,6 +6,7 @@ import {
   validateImageConfig,
   validateIndex,
   validateManifest,
+  withoutNulls,
 } from '../../schemas/validate-image.ts';
 import { compressionOf } from '../layers/compression.ts';
 import { isConfigType, isIndexType, isManifestType } from './media-types.ts';
@@ -150,6 +151,7 @@ export async function readConfig(source: BlobSource, { config }: Manifest): Prom
     config,
     'image configuration',
     validateImageConfig,
+    withoutNulls,
   )) as ImageConfig;
 }
 
@@ -158,10 +160,11 @@ async function readJson(
   descriptor: Descriptor,
   what: string,
   validate: (value: unknown) => Violation[],
+  prepare: (value: unknown) => unknown = (value) => value,
 ): Promise<unknown> {
   const file = `${what} ${descriptor.digest}`;
   const bytes = await readDocument(source, descriptor, what);
-  const value = parseJson(bytes.toString(), file);
+  const value = prepare(parseJson(bytes.toString(), file));
   const violations = validate(value);
   if (violations.length > 0) throw new Error(formatViolations(file, violations));
   // A document that others read as another type would be another image to them (CVE-2021-41190).

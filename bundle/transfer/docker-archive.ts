@@ -7,6 +7,7 @@ import {
   parseJson,
   validateImageConfig,
   validateIndex,
+  withoutNulls,
 } from '../../schemas/validate-image.ts';
 import { archiveStorage } from '../image/archive.ts';
 import { sha256 } from '../image/digest.ts';
@@ -182,7 +183,7 @@ async function synthesized(storage: Storage, { Config, Layers }: Entry): Promise
   const bytes = await readNamed(storage, Config);
   if (bytes === undefined) throw new Error(`${path} is incomplete: ${Config} is missing`);
   const file = `${path}: ${Config}`;
-  const config = parseJson(bytes.toString(), file) as unknown as ImageConfig;
+  const config = withoutNulls(parseJson(bytes.toString(), file)) as ImageConfig;
   const violations = validateImageConfig(config);
   if (violations.length > 0) throw new Error(formatViolations(file, violations));
   const diffIds = config.rootfs.diff_ids;

@@ -2,7 +2,7 @@ import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { openLayoutImage } from '../image/layout-source.ts';
 import { type ImageName, parseName } from '../image/name.ts';
-import { parseImageReference } from '../image/reference.ts';
+import { checkTag, parseImageReference } from '../image/reference.ts';
 import type { ImageDestination, ImageSource } from '../image/source.ts';
 import type { RegistryOptions } from '../registry/client.ts';
 import { NoSuchImage } from '../store/lookup.ts';
@@ -111,6 +111,7 @@ export async function openDestination(
     case 'oci':
     case 'oci-archive': {
       const { layout, tag = 'latest' } = parseImageReference(location.reference);
+      checkTag(tag);
       return location.kind === 'oci'
         ? layoutDestination(layout, tag)
         : ociArchiveDestination(layout, tag);

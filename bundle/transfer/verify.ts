@@ -12,6 +12,9 @@ import type { SizeLimit } from '../layers/size-limit.ts';
 import type { TarVisitor } from '../layers/tar/reader.ts';
 import { Tree } from '../layers/tree.ts';
 
+/** The media type of a configuration that says nothing (manifest.md: Guidance for an Empty Descriptor). */
+const EMPTY = 'application/vnd.oci.empty.v1+json';
+
 /** A blob that was looked at. */
 export interface VerifiedBlob {
   readonly digest: string;
@@ -138,6 +141,10 @@ class Verification {
     const isImage = isConfigType(manifest.config.mediaType);
     const config = isImage ? await attempt(readConfig(this.#source, manifest)) : undefined;
     if (!isImage) await attempt(this.#blob(manifest.config, 'configuration'));
+    if (manifest.config.mediaType === EMPTY && manifest.artifactType === undefined)
+      problems.push(
+        `image manifest ${entry.digest}: its configuration is empty, so it must have an artifactType  [/artifactType]`,
+      );
     if (config !== undefined) {
       problems.push(...disagreements(entry, manifest, config));
       warnings.push(...oddities(manifest, config));

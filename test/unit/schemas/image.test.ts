@@ -11,6 +11,7 @@ import {
   validateIndex,
   validateLayout,
   validateManifest,
+  withoutNulls,
 } from '../../../schemas/validate-image.ts';
 import { withValue } from '../../helpers/json-edit.ts';
 
@@ -176,6 +177,21 @@ describe('full documents are valid', () => {
     };
     expect(validateImageConfig({ ...CONFIG, config: absent, history: null })).toEqual([]);
     expect(validateImageConfig({ ...CONFIG, config: null })).toEqual([]);
+    const nulls = {
+      ...{ ...CONFIG, created: null, author: null, variant: null },
+      config: { User: null, WorkingDir: null, StopSignal: null, Cmd: ['a'], Volumes: { '/x': {} } },
+      history: [{ created: null, author: null, created_by: 'x', empty_layer: null }, null],
+    };
+    expect(withoutNulls(nulls)).toEqual({
+      ...(withoutNulls({ ...CONFIG, created: null, author: null, variant: null }) as object),
+      config: { Cmd: ['a'], Volumes: { '/x': {} } },
+      history: [{ created_by: 'x' }, null],
+    });
+    expect(withoutNulls({ config: 1, history: 2, rootfs: null })).toEqual({
+      config: 1,
+      history: 2,
+    });
+    expect(withoutNulls([null])).toEqual([null]);
   });
 });
 

@@ -172,6 +172,10 @@ test('a layout that is taken for a name, and one in a folder with the name of a 
   expect(call('create', 'layout:one', 'bundle').stderr).toBe(
     `scow-bundle: no image "layout:one" in ${at('store')}: it is empty; if layout here is meant, write oci:layout:one\n`,
   );
+  for (const tag of ['a b', '-x', 'a//b', 'a/'])
+    expect(call('copy', 'oci:layout:one', `oci:out:${tag}`).stderr).toMatch(
+      /^scow-bundle: the tag ".*" is none that an image layout can have: .*\n$/,
+    );
   renameSync(at('layout'), at('oci'));
   expect(call('unpack', '--image', 'oci:one', 'bundle')).toMatchObject({ status: 0 });
   expect(call('unpack', '--image', 'oci:oci:both', 'both')).toMatchObject({ status: 0 });

@@ -103,3 +103,16 @@ test('what is for other platforms may be absent, or left out', async () => {
   const platform = { os: 'linux', architecture: 'amd64' };
   expect(await verify({ sparse: false, platform })).toMatchObject({ sound: true, absent: [] });
 });
+
+test('an artifact with an empty configuration says what it is', async () => {
+  const empty = layout.blob('application/vnd.oci.empty.v1+json', Buffer.from('{}'));
+  const artifact = (type: object) => {
+    const manifest = { schemaVersion: 2, config: empty, layers: [empty], ...type };
+    layout.finish(tagged(layout.blob(MEDIA.manifest, Buffer.from(JSON.stringify(manifest))), 'x'));
+    return verify();
+  };
+  expect(await artifact({ artifactType: 'application/x.sbom' })).toMatchObject({ sound: true });
+  expect((await artifact({})).manifests[0]?.problems).toEqual([
+    expect.stringContaining('its configuration is empty, so it must have an artifactType'),
+  ]);
+});

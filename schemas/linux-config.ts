@@ -1,10 +1,7 @@
 /** The types of the `linux` part of `config.json` (config-linux.md), control groups apart. */
 
 import type { Resources } from './resources-config.ts';
-import type { Integer64 } from './runtime-config.ts';
-
-/** Numbers and ranges such as `0-3,7`. */
-export type IntegerList = string;
+import type { Integer64, IntegerList } from './scalars.ts';
 
 /** A name such as `CAP_CHOWN`; the schema lists those that exist. */
 export type CapabilityName = `CAP_${string}`;

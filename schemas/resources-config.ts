@@ -1,7 +1,6 @@
 /** The types of `linux.resources` (config-linux.md, Control groups). */
 
-import type { IntegerList } from './linux-config.ts';
-import type { Integer64 } from './runtime-config.ts';
+import type { Integer64, IntegerList } from './scalars.ts';
 
 export interface Resources {
   readonly devices?: readonly DeviceRule[];

@@ -4,17 +4,12 @@
  * `solaris`, …) is left out: a Linux runtime ignores it, as it ignores every unknown property.
  */
 
-import type { CapabilityName, IdMapping, IntegerList, Linux, RlimitName } from './linux-config.ts';
+import type { CapabilityName, IdMapping, Linux, RlimitName } from './linux-config.ts';
+import type { Integer64, IntegerList } from './scalars.ts';
 
 export type * from './linux-config.ts';
 export type * from './resources-config.ts';
-
-/**
- * A 64-bit integer of a JSON file. It's a `number` where that is exact, and a `bigint` beyond
- * ±(2^53 - 1): write it with `String(value)`, or put it into a struct with `BigInt(value)`.
- * The sign is the field's: each says whether it's an `int64` or a `uint64`.
- */
-export type Integer64 = number | bigint;
+export type * from './scalars.ts';
 
 /** The root of `config.json` (config.md). */
 export interface RuntimeConfig {

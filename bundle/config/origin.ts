@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { ImageConfig } from '../../schemas/image.ts';
 import type { RuntimeConfig } from '../../schemas/runtime-config.ts';
+import { pointerTo } from '../../schemas/violation.ts';
 
 /** Where a value of a runtime configuration comes from. */
 export interface Origin {
@@ -38,9 +39,7 @@ const PREFIX = 'org.opencontainers.image.';
  */
 export function originsOf(config: RuntimeConfig, expected: Expected): Origin[] {
   return [...leaves(config, [])].map(({ path, value }) => ({
-    pointer: path
-      .map((key) => `/${String(key).replaceAll('~', '~0').replaceAll('/', '~1')}`)
-      .join(''),
+    pointer: pointerTo(...path),
     value,
     source: sourceOf(value, sameThing(path, value, config, expected.config), expected),
   }));

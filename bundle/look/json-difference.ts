@@ -1,3 +1,5 @@
+import { pointerTo } from '../../schemas/violation.ts';
+
 /** A value that two JSON documents don't have in common. */
 export interface JsonDifference {
   /** RFC 6901 */
@@ -12,10 +14,9 @@ export function jsonDifferences(first: unknown, second: unknown, pointer = ''): 
   if (!isComposite(first) || !isComposite(second) || Array.isArray(first) !== Array.isArray(second))
     return Object.is(first, second) ? [] : [{ pointer, first, second }];
   const keys = new Set([...Object.keys(first), ...Object.keys(second)]);
-  return [...keys].flatMap((key) => {
-    const token = key.replaceAll('~', '~0').replaceAll('/', '~1');
-    return jsonDifferences(first[key], second[key], `${pointer}/${token}`);
-  });
+  return [...keys].flatMap((key) =>
+    jsonDifferences(first[key], second[key], pointer + pointerTo(key)),
+  );
 }
 
 function isComposite(value: unknown): value is Record<string, unknown> {

@@ -110,6 +110,7 @@ function canonical(key: string): string {
     .replace(/^(?:index|registry-1)\.docker\.io(?=\/|$)/, 'docker.io');
 }
 
+/** Whether a JSON value is an object. */
 export function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -120,6 +120,7 @@ export async function readBytes(response: HttpResponse, most = MOST_TEXT): Promi
   return Buffer.concat(chunks);
 }
 
+/** The body as UTF-8. @throws as `readBytes` does */
 export async function readText(response: HttpResponse): Promise<string> {
   return (await readBytes(response)).toString();
 }

@@ -2,6 +2,8 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { codeOf, reason } from '../../runtime/linux/reason.ts';
 import { parseJson } from '../../schemas/validate-image.ts';
+import { pointerTo } from '../../schemas/violation.ts';
+import { isObject } from './auth-file.ts';
 import { configDirectory } from './home.ts';
 
 /** Another place that has what a registry has. */
@@ -35,7 +37,7 @@ export function settingsFor(registry: string): RegistrySettings {
     '/etc/scow/registries.json',
   ]) {
     const entry = readEntries(path)[registry];
-    if (entry !== undefined) return parseEntry(entry, `${path}: /${pointer(registry)}`);
+    if (entry !== undefined) return parseEntry(entry, `${path}: ${pointerTo(registry)}`);
   }
   return { insecure: false, mirrors: [] };
 }
@@ -82,8 +84,7 @@ function parseMirror(value: unknown, at: string): Mirror {
 }
 
 function object(value: unknown, at: string): Record<string, unknown> {
-  if (typeof value === 'object' && value !== null && !Array.isArray(value))
-    return value as Record<string, unknown>;
+  if (isObject(value)) return value;
   throw new Error(`${at}: want an object`);
 }
 
@@ -94,9 +95,5 @@ function truth(value: unknown, at: string): boolean {
 
 function refuseOthers(others: object, at: string, known: string): void {
   const [other] = Object.keys(others);
-  if (other !== undefined) throw new Error(`${at}/${pointer(other)}: unknown: there is ${known}`);
-}
-
-function pointer(key: string): string {
-  return key.replaceAll('~', '~0').replaceAll('/', '~1');
+  if (other !== undefined) throw new Error(`${at}${pointerTo(other)}: unknown: there is ${known}`);
 }

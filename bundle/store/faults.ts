@@ -32,54 +32,73 @@ export async function faultsOf(
   entry: Reference,
   damaged: ReadonlySet<string>,
 ): Promise<ImageFault[]> {
-  const what = entry.name ?? entry.descriptor.digest;
-  const faults: ImageFault[] = [];
+  const manifest = entry.descriptor.digest;
+  const what = entry.name ?? manifest;
+  const inspection = new Inspection(store, source, damaged);
+  const verdict = await inspection.of(entry.descriptor);
+  const faults = inspection.faults.map((fault) => ({ entry: undefined, what, ...fault }));
+  if (verdict === 'whole') return faults;
+  const message = verdict === 'absent' ? `${manifest} is missing` : verdict.message;
+  return [...faults, { entry, what, manifest, message }];
+}
+
+class Inspection {
+  /** What is wrong with images below an index of which others can be used. */
+  readonly faults: Pick<ImageFault, 'manifest' | 'message'>[] = [];
+  readonly #store: string;
+  readonly #source: BlobSource;
+  readonly #damaged: ReadonlySet<string>;
   // An index may list the same ones again and again: following them each time could take for ever.
-  const known = new Map<string, Verdict>();
-  const visit = async (descriptor: Descriptor): Promise<Verdict> => {
-    const verdict = known.get(descriptor.digest) ?? (await look(descriptor));
-    known.set(descriptor.digest, verdict);
+  readonly #known = new Map<string, Verdict>();
+
+  constructor(store: string, source: BlobSource, damaged: ReadonlySet<string>) {
+    this.#store = store;
+    this.#source = source;
+    this.#damaged = damaged;
+  }
+
+  async of(descriptor: Descriptor): Promise<Verdict> {
+    const verdict = this.#known.get(descriptor.digest) ?? (await this.#look(descriptor));
+    this.#known.set(descriptor.digest, verdict);
     return verdict;
-  };
-  const look = async (descriptor: Descriptor): Promise<Verdict> => {
-    const own = verdictOf(store, descriptor, damaged);
+  }
+
+  async #look(descriptor: Descriptor): Promise<Verdict> {
+    const own = verdictOf(this.#store, descriptor, this.#damaged);
     if (own !== 'whole') return own;
     try {
-      if (isManifestType(descriptor.mediaType)) return await ofManifest(descriptor);
-      return isIndexType(descriptor.mediaType) ? await ofIndex(descriptor) : own;
+      if (isManifestType(descriptor.mediaType)) return await this.#ofManifest(descriptor);
+      return isIndexType(descriptor.mediaType) ? await this.#ofIndex(descriptor) : own;
     } catch (error) {
       return { message: (error as Error).message };
     }
-  };
-  const ofManifest = async (descriptor: Descriptor): Promise<Verdict> => {
-    const manifest = await readManifest(source, descriptor);
+  }
+
+  async #ofManifest(descriptor: Descriptor): Promise<Verdict> {
+    const manifest = await readManifest(this.#source, descriptor);
     for (const [i, blob] of [manifest.config, ...manifest.layers].entries()) {
-      const verdict = verdictOf(store, blob, damaged);
+      const verdict = verdictOf(this.#store, blob, this.#damaged);
       // Content that may not be passed on is elsewhere.
       if (verdict === 'whole' || (verdict === 'absent' && blob.urls !== undefined)) continue;
       const name = i === 0 ? 'its configuration' : `layer ${i} of ${manifest.layers.length}`;
       const why = verdict === 'absent' ? 'is missing' : verdict.message;
       return { message: `${name} (${blob.digest}) ${why}` };
     }
-    if (isConfigType(manifest.config.mediaType)) await readConfig(source, manifest);
+    if (isConfigType(manifest.config.mediaType)) await readConfig(this.#source, manifest);
     return 'whole';
-  };
-  const ofIndex = async (descriptor: Descriptor): Promise<Verdict> => {
-    const { manifests } = await readIndex(source, descriptor);
+  }
+
+  async #ofIndex(descriptor: Descriptor): Promise<Verdict> {
+    const { manifests } = await readIndex(this.#source, descriptor);
     let usable = manifests.length === 0;
     for (const child of manifests) {
-      const verdict = await visit(child);
+      const verdict = await this.of(child);
       if (verdict === 'whole') usable = true;
       else if (verdict !== 'absent')
-        faults.push({ entry: undefined, what, manifest: child.digest, message: verdict.message });
+        this.faults.push({ manifest: child.digest, message: verdict.message });
     }
     return usable ? 'whole' : { message: 'none of the images that it lists is there' };
-  };
-  const verdict = await visit(entry.descriptor);
-  if (verdict === 'whole') return faults;
-  const manifest = entry.descriptor.digest;
-  const message = verdict === 'absent' ? `${manifest} is missing` : verdict.message;
-  return [...faults, { entry, what, manifest, message }];
+  }
 }
 
 function verdictOf(

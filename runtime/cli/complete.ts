@@ -1,16 +1,11 @@
 import { constants } from 'node:os';
 import { statusOf } from '../container/state.ts';
 import { print } from '../linux/output.ts';
+import type { Command } from './command.ts';
+import type { Completed, Flag } from './flag.ts';
 import { Flags } from './parse.ts';
 import { storeOf } from './root.ts';
-import {
-  COMMANDS,
-  type Command,
-  type Completed,
-  type Flag,
-  GLOBAL_FLAGS,
-  HELP_FLAG,
-} from './table.ts';
+import { COMMANDS, GLOBAL_FLAGS, HELP_FLAG } from './table.ts';
 
 /** A word that may come next, and what it is about. */
 type Offer = readonly [word: string, about: string];

@@ -1,4 +1,4 @@
-import type { Flag } from './table.ts';
+import type { Flag } from './flag.ts';
 
 /** The flags of `exec`. */
 export const EXEC_FLAGS: readonly Flag[] = [

@@ -1,14 +1,7 @@
 import { logError, openLog } from '../container/log.ts';
+import type { Command } from './command.ts';
 import { type Flags, parse } from './parse.ts';
-import {
-  COMMANDS,
-  COMPLETE,
-  type Command,
-  GLOBAL_FLAGS,
-  HELP_FLAG,
-  NOT_YET,
-  UnknownCommand,
-} from './table.ts';
+import { COMMANDS, COMPLETE, GLOBAL_FLAGS, HELP_FLAG, NOT_YET, UnknownCommand } from './table.ts';
 
 /**
  * Runs one scow command and ends the process with its exit status: 1 when it failed, or what the

@@ -1,4 +1,4 @@
-import type { Flag } from './table.ts';
+import type { Flag } from './flag.ts';
 
 /** The values of flags, by name. */
 export class Flags {

@@ -1,60 +1,6 @@
+import type { Command, Positional } from './command.ts';
 import { EXEC_FLAGS } from './exec-flags.ts';
-import type { Input } from './parse.ts';
-
-/** What a shell completes a word to, where its choices are not the table's. */
-export type Completed = 'containers' | 'signals' | 'files';
-
-/** A flag of a command, or a global one. */
-export interface Flag {
-  readonly name: string;
-  readonly short?: string;
-  /** What the value is called in help; a flag without it is a switch. */
-  readonly value?: string;
-  readonly about: string;
-  /** The only values that are accepted. */
-  readonly choices?: readonly string[];
-  readonly default?: string;
-  /** It may be given more than once. */
-  readonly repeatable?: boolean;
-  /** Accepted because engines send it, but not shown. */
-  readonly hidden?: boolean;
-  readonly completes?: Completed;
-}
-
-export interface Positional {
-  readonly name: string;
-  readonly about: string;
-  readonly optional?: boolean;
-  /** It takes all words that are left. */
-  readonly many?: boolean;
-  /** The only words that are accepted. */
-  readonly choices?: readonly string[];
-  readonly completes?: Completed;
-}
-
-/** What a command's own file exports. */
-export interface CommandModule {
-  /**
-   * Does what the command is for.
-   *
-   * @returns the exit status when it is not 0
-   * @throws Error whose message is the line that the user sees
-   */
-  run(input: Input): number | undefined | Promise<number | undefined>;
-}
-
-export interface Command {
-  readonly name: string;
-  readonly about: string;
-  readonly positionals: readonly Positional[];
-  readonly flags: readonly Flag[];
-  /** What follows the first positional argument is for another program, dashes and all. */
-  readonly flagsFirst?: boolean;
-  /** The exit status when it fails; 1 if not given. */
-  readonly failure?: number;
-  /** Loads the command's file: no command pays for what another needs. */
-  readonly load: () => Promise<CommandModule>;
-}
+import type { Flag } from './flag.ts';
 
 export const GLOBAL_FLAGS: readonly Flag[] = [
   { name: 'debug', about: 'also log what is being done' },

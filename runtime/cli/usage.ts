@@ -1,6 +1,8 @@
 import yargs, { type Argv, type Options } from 'yargs';
 import { print } from '../linux/output.ts';
-import { COMMANDS, type Command, type Flag, GLOBAL_FLAGS, UnknownCommand } from './table.ts';
+import type { Command } from './command.ts';
+import type { Flag } from './flag.ts';
+import { COMMANDS, GLOBAL_FLAGS, UnknownCommand } from './table.ts';
 
 /**
  * Prints help for one command, or for scow.

@@ -1,11 +1,9 @@
 import { AT, O, S, STATX_BASIC_STATS } from '../linux/constants.ts';
+import type { Run } from '../linux/elsewhere.ts';
 import { errnoCode } from '../linux/errno.ts';
 import { reason } from '../linux/reason.ts';
 import { type Call, SyscallError } from '../linux/syscall.ts';
 import { copyXattrs } from './xattrs.ts';
-
-/** Makes system calls in order, as `batch` does, wherever that may be. */
-export type Run = (calls: readonly Call[]) => number[];
 
 /** What of the directory itself is copied, besides its content. */
 export interface Itself {

@@ -1,10 +1,10 @@
 import { readlinkSync } from 'node:fs';
-import { batchInUserNamespace } from '../linux/elsewhere.ts';
+import { batchInUserNamespace, type Run } from '../linux/elsewhere.ts';
 import { reason } from '../linux/reason.ts';
 import { batch } from '../linux/syscall.ts';
 import { COPY_UP } from '../plan/copy-up.ts';
 import type { Step } from '../plan/step.ts';
-import { copyTree, type Run } from './copy-tree.ts';
+import { copyTree } from './copy-tree.ts';
 
 /**
  * Fills a container's tmpfs with what is in the place that it will cover (`tmpcopyup`). Init has

@@ -1,5 +1,6 @@
 import { statSync } from 'node:fs';
 import type { NamespaceType, RuntimeConfig } from '../../schemas/runtime-config.ts';
+import { pointerTo } from '../../schemas/violation.ts';
 
 /** Their names below /proc/PID/ns, namespaces(7). */
 const FILES = { network: 'net', ipc: 'ipc', uts: 'uts', user: 'user' } as const;
@@ -31,7 +32,7 @@ function changes({ hostname, domainname, linux }: RuntimeConfig): [keyof typeof 
     ...names.map(([name]): [keyof typeof FILES, string] => ['uts', `/${name}`]),
     ...Object.keys(linux?.sysctl ?? {}).map((name): [keyof typeof FILES, string] => [
       typeOf(name),
-      `/linux/sysctl/${name.replaceAll('~', '~0').replaceAll('/', '~1')}`,
+      pointerTo('linux', 'sysctl', name),
     ]),
   ];
 }

@@ -1,6 +1,6 @@
+import type { Run } from '../linux/elsewhere.ts';
 import { errnoCode } from '../linux/errno.ts';
 import { SyscallError } from '../linux/syscall.ts';
-import type { Run } from './copy-tree.ts';
 
 const LONGEST_LIST = 65_536;
 const LONGEST_VALUE = 65_536;

@@ -8,6 +8,9 @@ import { type Call, SyscallError, spawn, syscall, trySyscall, writeWord } from '
  */
 const MEMORY = { cloneArgsSize: 88, pidfd: 88, stack: 96, stackSize: 16 * 1024 } as const;
 
+/** Makes system calls in order, as `batch` does, wherever that may be. */
+export type Run = (calls: readonly Call[]) => number[];
+
 /**
  * Makes system calls as the root of a user namespace. A child that shares this process's memory
  * and descriptors makes them: what it opens is open here, what it reads is in the buffers.

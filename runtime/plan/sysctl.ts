@@ -1,4 +1,5 @@
 import type { RuntimeConfig } from '../../schemas/runtime-config.ts';
+import { pointerTo } from '../../schemas/violation.ts';
 import { FSCONFIG, O, RESOLVE } from '../linux/constants.ts';
 import { call, flags, result, type Step, struct } from './step.ts';
 import { OPEN_HOW_SIZE } from './targets.ts';
@@ -21,7 +22,7 @@ export function sysctls(config: RuntimeConfig): Step[] {
 
 function write(key: string, value: string): Step[] {
   const origin = {
-    pointer: `/linux/sysctl/${key.replaceAll('~', '~0').replaceAll('/', '~1')}`,
+    pointer: pointerTo('linux', 'sysctl', key),
     why: `set the kernel parameter ${key} to ${value}`,
   };
   const how = struct(

@@ -1,8 +1,10 @@
 /** Every call that init makes fails in turn, and every one kills it: `create` tells, and cleans up. */
+
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
 import { join } from 'node:path';
+import { keysOf } from '../helpers/json-edit.ts';
 import {
   cleanUp,
   type EditableConfig,
@@ -75,11 +77,10 @@ async function consoleSocket(): Promise<string> {
 
 /** Whether a JSON pointer leads to a value, or to the place of one that was left out. */
 function leadsSomewhere(config: unknown, pointer: string): boolean {
-  const names = pointer.split('/').slice(1, -1);
   let value = config;
-  for (const name of names) {
+  for (const name of keysOf(pointer).slice(0, -1)) {
     if (typeof value !== 'object' || value === null) return false;
-    value = (value as Record<string, unknown>)[name.replaceAll('~1', '/').replaceAll('~0', '~')];
+    value = (value as Record<string, unknown>)[name];
   }
   return typeof value === 'object';
 }

@@ -1,3 +1,5 @@
+import { pointerTo } from '../../schemas/violation.ts';
+
 /**
  * The document with `value` at the JSON pointer; `undefined` removes what is there. The original
  * stays as it is, and shares with the result what lies elsewhere.
@@ -24,11 +26,12 @@ export function* pointersOf(value: unknown, pointer = ''): Generator<string> {
   yield pointer;
   if (typeof value !== 'object' || value === null) return;
   for (const [key, entry] of Object.entries(value)) {
-    yield* pointersOf(entry, `${pointer}/${key.replaceAll('~', '~0').replaceAll('/', '~1')}`);
+    yield* pointersOf(entry, pointer + pointerTo(key));
   }
 }
 
-function keysOf(pointer: string): string[] {
+/** The keys that a JSON pointer is made of. */
+export function keysOf(pointer: string): string[] {
   return pointer
     .split('/')
     .slice(1)

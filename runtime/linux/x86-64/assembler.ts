@@ -64,6 +64,7 @@ const WIDE = 8;
 const MAX_32 = 0xffffffff;
 const NO_USE = -1;
 
+/** Writes machine code: an instruction is a method, a place that is jumped to is a label. */
 export class Assembler {
   // There is no check for room on the way: a store beyond the end does nothing, and `finish`
   // sees it.

@@ -3,8 +3,9 @@ import { spawnSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { COMMANDS as BUNDLER } from '../../../bundle/cli/table.ts';
+import type { Flag } from '../../../runtime/cli/flag.ts';
 import { MANUAL } from '../../../runtime/cli/manual.ts';
-import { COMMANDS, type Flag, GLOBAL_FLAGS } from '../../../runtime/cli/table.ts';
+import { COMMANDS, GLOBAL_FLAGS } from '../../../runtime/cli/table.ts';
 
 const DIRECTORY = 'build/man';
 const PAGES = [

@@ -2,7 +2,8 @@
 import { spawnSync } from 'node:child_process';
 import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { COMMANDS, type Flag, GLOBAL_FLAGS, HELP_FLAG } from '../../../runtime/cli/table.ts';
+import type { Flag } from '../../../runtime/cli/flag.ts';
+import { COMMANDS, GLOBAL_FLAGS, HELP_FLAG } from '../../../runtime/cli/table.ts';
 import { Terminal } from '../../helpers/pty.ts';
 import {
   bundleOf,

@@ -1,5 +1,5 @@
+import type { Flag } from '../../../runtime/cli/flag.ts';
 import { parse } from '../../../runtime/cli/parse.ts';
-import type { Flag } from '../../../runtime/cli/table.ts';
 
 const FLAGS: readonly Flag[] = [
   { name: 'bundle', short: 'b', value: 'DIR', about: '' },

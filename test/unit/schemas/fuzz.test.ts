@@ -12,7 +12,7 @@ import {
   validateManifest,
 } from '../../../schemas/validate-image.ts';
 import { fullConfig } from '../../helpers/full-config.ts';
-import { pointersOf, withValue } from '../../helpers/json-edit.ts';
+import { keysOf, pointersOf, withValue } from '../../helpers/json-edit.ts';
 
 const STRANGE = [
   undefined,
@@ -92,9 +92,10 @@ test('a value of another type is refused anywhere in a configuration', () => {
 });
 
 function valueAt(document: unknown, pointer: string): unknown {
-  const keys = pointer.split('/').slice(1);
-  const key = (text: string) => text.replaceAll('~1', '/').replaceAll('~0', '~');
-  return keys.reduce((at, text) => (at as Record<string, unknown>)[key(text)], document);
+  return keysOf(pointer).reduce<unknown>(
+    (at, key) => (at as Record<string, unknown>)[key],
+    document,
+  );
 }
 
 function isClear({ found, allowed }: Violation): boolean {

@@ -1,6 +1,6 @@
 import { S } from '../../runtime/linux/constants.ts';
+import type { Origin } from './gathered.ts';
 import { AUFS, entryComponents, latin1, OPAQUE, printable, WHITEOUT } from './names.ts';
-import type { Origin } from './script.ts';
 import type { TarEntry } from './tar/entry.ts';
 import type { TarVisitor } from './tar/reader.ts';
 import type { LayerTarget, Spot } from './target.ts';

@@ -1,8 +1,8 @@
 import { closeSync } from 'node:fs';
 import { O, S } from '../../runtime/linux/constants.ts';
 import { attributesOf, deviceNumber } from './applier.ts';
+import type { Origin } from './gathered.ts';
 import type { Rootfs } from './rootfs.ts';
-import type { Origin } from './script.ts';
 import type { Spot } from './target.ts';
 import type { DiskFile } from './write/disk-file.ts';
 

@@ -1,6 +1,7 @@
 import { O, RESOLVE } from '../../runtime/linux/constants.ts';
 import type { Argument } from '../../runtime/linux/syscall.ts';
-import type { Handle, Script } from './script.ts';
+import type { Handle } from './gathered.ts';
+import type { Script } from './script.ts';
 import type { Directory, Tree } from './tree.ts';
 
 /** Descriptors kept open. Archives go through one directory after another, so few are enough. */

@@ -1,4 +1,4 @@
-import type { Origin } from './script.ts';
+import type { Origin } from './gathered.ts';
 import type { Attributes, Directory, TreeNode } from './tree.ts';
 
 /** A name in a directory that was resolved. */

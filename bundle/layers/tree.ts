@@ -1,6 +1,6 @@
 import { errnoCode, explainErrno } from '../../runtime/linux/errno.ts';
+import type { Origin } from './gathered.ts';
 import { PATH_LIMIT, targetComponents } from './names.ts';
-import type { Origin } from './script.ts';
 import type { Xattr } from './tar/entry.ts';
 import type { Time } from './tar/fields.ts';
 

@@ -1,15 +1,10 @@
 import { closeSync, openSync } from 'node:fs';
 import { constants } from 'node:os';
+import { cString } from '../../runtime/linux/call-table.ts';
 import { CLOSE_RANGE_CLOEXEC, F, TIO, W } from '../../runtime/linux/constants.ts';
 import { spawnCalls } from '../../runtime/linux/elsewhere.ts';
 import { port } from '../../runtime/linux/port.ts';
-import {
-  type Call,
-  cString,
-  SyscallError,
-  syscall,
-  trySyscall,
-} from '../../runtime/linux/syscall.ts';
+import { type Call, SyscallError, syscall, trySyscall } from '../../runtime/linux/syscall.ts';
 
 /** sigprocmask(2) */
 const SIG_SETMASK = 2;

@@ -1,4 +1,5 @@
-import { cString, writeWord } from '../linux/syscall.ts';
+import { cString } from '../linux/call-table.ts';
+import { writeWord } from '../linux/syscall.ts';
 import type { Place, Struct, Value } from '../plan/step.ts';
 import { DATA_BASE } from './elf.ts';
 

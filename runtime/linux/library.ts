@@ -47,7 +47,14 @@ export class SharedLibrary {
 
   /** Whether the library has a function of this name. */
   has(name: string): boolean {
-    return this.#address(name) !== 0;
+    return this.#find(name) !== 0;
+  }
+
+  /** Where a function is. @throws Error when the library has none of that name */
+  address(name: string): number {
+    const address = this.#find(name);
+    if (address === 0) throw new Error(`the library has no function ${name}`);
+    return address;
   }
 
   /**
@@ -57,16 +64,10 @@ export class SharedLibrary {
    * @throws Error when the library has no function of that name
    */
   call(calls: readonly LibraryCall[]): number[] {
-    return callFunctions(
-      calls.map(({ name, args }) => {
-        const address = this.#address(name);
-        if (address === 0) throw new Error(`the library has no function ${name}`);
-        return { address, args };
-      }),
-    );
+    return callFunctions(calls.map(({ name, args }) => ({ address: this.address(name), args })));
   }
 
-  #address(name: string): number {
+  #find(name: string): number {
     let address = this.#addresses.get(name);
     if (address === undefined) {
       const dlsym = loaderFunction('dlsym');

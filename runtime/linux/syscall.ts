@@ -1,30 +1,10 @@
+import { type Argument, CallTable } from './call-table.ts';
 import { errnoName, explainErrno } from './errno.ts';
 import { NUMBERS, type SyscallName } from './numbers.ts';
 import { port } from './port.ts';
-import {
-  assembleCalls,
-  assembleStubs,
-  assembleThread,
-  RECORD,
-  SPAWN,
-  STOP_ON_ERROR,
-  TABLE,
-} from './x86-64/stubs.ts';
+import { assembleCalls, assembleStubs, assembleThread, SPAWN } from './x86-64/stubs.ts';
 
-export type { SyscallName };
-
-/**
- * An argument of a system call: an integer; a path or name (passed as a
- * NUL-terminated UTF-8 string); the address of a buffer; or the result of an earlier call.
- */
-export type Argument = number | bigint | string | Uint8Array | ResultOf;
-
-/** Stands for the result of a call that is made before, by its number. */
-export interface ResultOf {
-  readonly resultOf: number;
-  /** The table of that call, which must stay in memory; absent for an earlier one of the same batch. */
-  readonly table?: EncodedTable;
-}
+export type { Argument, SyscallName };
 
 /** One call of a batch. */
 export interface Call {
@@ -64,12 +44,6 @@ function describe(argument: Argument): string {
   if (typeof argument === 'number' || typeof argument === 'bigint') return String(argument);
   if (argument instanceof Uint8Array) return `<${argument.byteLength} bytes>`;
   return `<result ${argument.resultOf}>`;
-}
-
-/** Encodes a path or name for the kernel. @throws Error for a string that contains NUL */
-export function cString(text: string): Buffer {
-  if (text.includes('\0')) throw new Error(`${JSON.stringify(text)} contains a NUL byte`);
-  return Buffer.from(`${text}\0`);
 }
 
 const PROT_READ = 1;
@@ -132,76 +106,14 @@ export function readWord(bytes: DataView, offset: number): number {
   return bytes.getInt32(offset + 4, true) * 2 ** 32 + bytes.getUint32(offset, true);
 }
 
-/** Of any system call. */
-const ARGUMENTS = 6;
-
-/** A batch table ready to be run, and the buffers that its words point at. */
-export interface EncodedTable {
-  readonly bytes: DataView;
-  readonly address: number;
-  readonly keep: Uint8Array[];
-}
-
-/** Lays a list of calls out as the table that the batch stub runs. */
-export function encodeTable(calls: readonly (Call | FunctionCall)[]): EncodedTable {
-  const table = emptyTable(calls.length);
-  // Counted loops: a table may have thousands of calls, and iterators of pairs cost as much as they.
-  for (let i = 0; i < calls.length; i++) encodeCall(table, i, calls[i] as Call | FunctionCall);
+/** Lays system calls out as the table that the stubs run. */
+function tableOf(list: readonly Call[]): CallTable {
+  const table = new CallTable(list.length);
+  for (let i = 0; i < list.length; i++) {
+    const { name, args, stopOnError } = list[i] as Call;
+    table.addSystemCall(name, args, stopOnError === true);
+  }
   return table;
-}
-
-function emptyTable(calls: number): EncodedTable {
-  const buffer = new Uint8Array(TABLE.records + RECORD.size * calls);
-  const bytes = new DataView(buffer.buffer);
-  writeWord(bytes, TABLE.count, calls);
-  return { bytes, address: port().addressOf(buffer), keep: [buffer] };
-}
-
-/** Writes a call into a record of zeros. */
-function encodeCall(
-  { bytes, address, keep }: EncodedTable,
-  index: number,
-  call: Call | FunctionCall,
-): void {
-  const record = TABLE.records + RECORD.size * index;
-  let flags = 0;
-  if ('name' in call) {
-    if (call.stopOnError) flags = STOP_ON_ERROR;
-    writeWord(bytes, record + RECORD.target, NUMBERS[call.name]);
-  } else {
-    writeWord(bytes, record + RECORD.target, call.address);
-  }
-  for (let j = 0; j < call.args.length; j++) {
-    const argument = call.args[j] as Argument;
-    let word: number | bigint;
-    if (typeof argument === 'number' || typeof argument === 'bigint') {
-      word = argument;
-    } else if (typeof argument === 'object' && 'resultOf' in argument) {
-      word = resultOffset(argument.resultOf) + (argument.table?.address ?? address);
-      flags |= 1 << j;
-    } else {
-      const pointed = typeof argument === 'string' ? cString(argument) : argument;
-      keep.push(pointed);
-      word = port().addressOf(pointed);
-    }
-    writeWord(bytes, record + RECORD.args + 8 * j, word);
-  }
-  writeWord(bytes, record + RECORD.flags, flags);
-}
-
-const resultOffset = (call: number) => TABLE.records + RECORD.size * call + RECORD.result;
-
-/** The result of one call of a table that was run. */
-export function tableResult({ bytes }: EncodedTable, call: number): number {
-  return readWord(bytes, resultOffset(call));
-}
-
-/** The results of a table that was run: one number per call that was made. */
-export function tableResults(table: EncodedTable): number[] {
-  const done = readWord(table.bytes, TABLE.done);
-  const results: number[] = [];
-  for (let i = 0; i < done; i++) results.push(tableResult(table, i));
-  return results;
 }
 
 /**
@@ -211,14 +123,20 @@ export function tableResults(table: EncodedTable): number[] {
  *   `calls` when a call with `stopOnError` failed
  */
 export function batch(calls: readonly Call[]): number[] {
-  const table = encodeTable(calls);
+  const table = tableOf(calls);
   runTable(table);
-  return tableResults(table);
+  return table.results();
 }
 
 /** Runs a table of system calls. */
-export function runTable(table: EncodedTable): void {
+function runTable(table: CallTable): void {
   port().invoke(native().batch, table.address);
+}
+
+/** Runs a table of system calls and of functions. */
+export function runMixedTable(table: CallTable): void {
+  calls ??= mapCode(assembleCalls());
+  port().invoke(calls, table.address);
 }
 
 /**
@@ -227,25 +145,22 @@ export function runTable(table: EncodedTable): void {
  * @returns what each left in the register of results, 64 bits: of an `int` the lower half counts
  */
 export function callFunctions(list: readonly FunctionCall[]): number[] {
-  const table = encodeTable(list);
-  calls ??= mapCode(assembleCalls());
-  port().invoke(calls, table.address);
-  return tableResults(table);
+  const table = new CallTable(list.length);
+  for (const { address, args } of list) table.addFunction(address, args);
+  runMixedTable(table);
+  return table.results();
 }
 
 /** The table of a call that is made alone: memory that native code knows is dear. */
-let single: EncodedTable | undefined;
+let single: CallTable | undefined;
 
 /** Makes one system call and returns the kernel's own result, `-errno` on failure. */
 export function trySyscall(name: SyscallName, ...args: readonly Argument[]): number {
-  single ??= emptyTable(1);
-  const { bytes, keep } = single;
-  for (let i = args.length; i < ARGUMENTS; i++)
-    writeWord(bytes, TABLE.records + RECORD.args + 8 * i, 0);
-  encodeCall(single, 0, { name, args });
+  single ??= new CallTable(1);
+  single.clear();
+  single.addSystemCall(name, args, false);
   runTable(single);
-  keep.length = 1;
-  return tableResult(single, 0);
+  return single.result(0);
 }
 
 /**
@@ -272,7 +187,7 @@ export function spawn(
   cloneArgs: Uint8Array,
   child: readonly Call[],
 ): { pid: number; results: number[] } {
-  const table = encodeTable(child);
+  const table = tableOf(child);
   const buffer = new Uint8Array(SPAWN.size);
   const view = new DataView(buffer.buffer);
   writeWord(view, SPAWN.cloneArgs, port().addressOf(cloneArgs));
@@ -280,5 +195,5 @@ export function spawn(
   writeWord(view, SPAWN.childTable, table.address);
   writeWord(view, SPAWN.fullMask, -1n);
   port().invoke(native().spawn, port().addressOf(buffer));
-  return { pid: readWord(view, SPAWN.result), results: tableResults(table) };
+  return { pid: readWord(view, SPAWN.result), results: table.results() };
 }

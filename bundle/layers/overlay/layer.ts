@@ -1,8 +1,8 @@
 import { closeSync, constants, openSync } from 'node:fs';
 import { copyFile } from '../copy-file.ts';
+import type { Origin } from '../gathered.ts';
 import type { Privileges } from '../privileges.ts';
 import { Rootfs } from '../rootfs.ts';
-import type { Origin } from '../script.ts';
 import type { LayerTarget, Spot } from '../target.ts';
 import type { Attributes, Directory, Tree, TreeNode } from '../tree.ts';
 import type { DiskFile } from '../write/disk-file.ts';

@@ -1,4 +1,4 @@
-import { Assembler, at, CC, type Label, R, type Register } from './assembler.ts';
+import { Assembler, at, CC, type Label, R } from './assembler.ts';
 
 /** The stubs that every container needs, and where each starts in their code. */
 export interface Stubs {
@@ -7,12 +7,14 @@ export interface Stubs {
   readonly spawn: number;
 }
 
-/** Layout of a batch table (see ../batch.ts): a header, then records of 8-byte words. */
+/** Layout of a table of calls (see ../call-table.ts): a header, then records of 8-byte words. */
 export const TABLE = { count: 0, done: 8, records: 16 } as const;
 /** `target` is a system call's number, or a function's address. */
 export const RECORD = { target: 0, args: 8, result: 56, flags: 64, size: 72 } as const;
 /** Flag bits 0 to 5: argument i is the address of a word that holds its value. */
 export const STOP_ON_ERROR = 0x100;
+/** The target is a function, with integer arguments. */
+export const IS_FUNCTION = 0x200;
 
 /** Layout of spawn's argument. The masks are the kernel's 64-bit signal sets. */
 export const SPAWN = {
@@ -50,25 +52,28 @@ const SYS_exit_group = 231;
 const SYS_clone3 = 435;
 const SIG_SETMASK = 2;
 
-/** How a record's target is called, with its arguments in these registers and it in rax. */
-interface Convention {
-  readonly registers: readonly Register[];
-  readonly make: (asm: Assembler) => void;
-}
+/** Where a system call has its arguments; a function has the fourth in rcx. */
+const ARGUMENTS = [R.rdi, R.rsi, R.rdx, R.r10, R.r8, R.r9] as const;
 
-const SYSTEM_CALL: Convention = {
-  registers: [R.rdi, R.rsi, R.rdx, R.r10, R.r8, R.r9],
-  make: (asm) => asm.syscall(),
-};
+/** Emits the call of a record whose target is in rax and whose flags are in r15. */
+type MakeCall = (asm: Assembler) => void;
 
-/** System V ABI for x86-64, 3.2.2 and 3.2.3: the stack is aligned to 16 bytes at the call. */
-const FUNCTION: Convention = {
-  registers: [R.rdi, R.rsi, R.rdx, R.rcx, R.r8, R.r9],
-  make(asm) {
-    asm.push(R.rax);
-    asm.callRegister(R.rax);
-    asm.pop(R.rcx);
-  },
+const systemCall: MakeCall = (asm) => asm.syscall();
+
+const eitherCall: MakeCall = (asm) => {
+  const isSystemCall = asm.newLabel();
+  const made = asm.newLabel();
+  asm.test32(R.r15, IS_FUNCTION);
+  asm.jumpIf(CC.equal, isSystemCall);
+  asm.move(R.rcx, R.r10);
+  // System V ABI for x86-64, 3.2.2: the stack is aligned to 16 bytes at the call.
+  asm.push(R.rax);
+  asm.callRegister(R.rax);
+  asm.pop(R.rcx);
+  asm.jump(made);
+  asm.bind(isSystemCall);
+  asm.syscall();
+  asm.bind(made);
 };
 
 const SAVED = [R.rbx, R.r12, R.r13, R.r14, R.r15] as const;
@@ -88,27 +93,27 @@ export function assembleStubs(): Stubs {
   const spawn = asm.size;
   assembleSpawn(asm, run);
   asm.bind(run);
-  assembleRun(asm, SYSTEM_CALL);
+  assembleRun(asm, systemCall);
   return { code: asm.finish(), batch, spawn };
 }
 
-/** Assembles `calls(table)`, which runs a table of calls of C functions with integer arguments. */
+/** Assembles `calls(table)`, which runs a table of system calls and calls of C functions. */
 export function assembleCalls(): Uint8Array {
   const asm = new Assembler(MOST_BYTES);
   const run = asm.newLabel();
   assembleEntry(asm, run);
   asm.bind(run);
-  assembleRun(asm, FUNCTION);
+  assembleRun(asm, eitherCall);
   return asm.finish();
 }
 
-/** Assembles `thread(args)`: as `spawn`, for a child that is a thread and runs one table after another. */
+/** Assembles `thread(args)`: as `spawn`, for a child that is a thread and runs tables as `calls` does. */
 export function assembleThread(): Uint8Array {
   const asm = new Assembler(MOST_BYTES);
   const run = asm.newLabel();
   assembleThreadLoop(asm, run);
   asm.bind(run);
-  assembleRun(asm, SYSTEM_CALL);
+  assembleRun(asm, eitherCall);
   return asm.finish();
 }
 
@@ -201,7 +206,7 @@ function assembleThreadLoop(asm: Assembler, run: Label): void {
 }
 
 /** The loop over a table whose address is in rbx. */
-function assembleRun(asm: Assembler, { registers, make }: Convention): void {
+function assembleRun(asm: Assembler, make: MakeCall): void {
   const loop = asm.newLabel();
   const done = asm.newLabel();
   asm.load(R.r12, at(R.rbx, TABLE.count));
@@ -211,7 +216,7 @@ function assembleRun(asm: Assembler, { registers, make }: Convention): void {
   asm.compareRegisters(R.r13, R.r12);
   asm.jumpIf(CC.aboveOrEqual, done);
   asm.load(R.r15, at(R.r14, RECORD.flags));
-  for (const [i, register] of registers.entries()) {
+  for (const [i, register] of ARGUMENTS.entries()) {
     const value = asm.newLabel();
     asm.load(register, at(R.r14, RECORD.args + 8 * i));
     asm.test32(R.r15, 1 << i);

@@ -9,7 +9,7 @@ cd "$(dirname "$0")/.." || exit 1
 # newuidmap, shells whose completion is tried, mandoc and groff for the man pages, python3, which holds
 # sockets, and a registry (with htpasswd in apache2-utils, and openssl for its certificates).
 packages=(
-  apache2-utils attr binutils buildah busybox-static crun debootstrap docker-registry fish groff-base libcap2-bin libseccomp2 mandoc
+  apache2-utils attr binutils buildah busybox-static crun debootstrap docker-registry fish groff-base libcap2-bin libisal2 libseccomp2 mandoc
   openssl procps podman python3 runc skopeo strace uidmap umoci util-linux zsh zstd
 )
 . test/packages.sh

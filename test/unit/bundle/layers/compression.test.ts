@@ -217,3 +217,16 @@ test.each([
   expect(status).toBe(message === '' ? 0 : 1);
   if (message === '') expect(readFileSync(place.at('large')).equals(large)).toBe(true);
 });
+
+test('under Bun: gzip where the library is none', () => {
+  const path = join(place.path, 'blob');
+  writeFileSync(path, gzipped);
+  const hide = 'mount --bind /dev/null "$(readlink -f /usr/lib/*/libisal.so.2)" && exec "$@"';
+  const { status, said } = applyUnderBun(
+    place.rootfs,
+    [{ path, mediaType: `${TAR}+gzip`, diffId: diffId(tar), describe: 'the layer' }],
+    ['unshare', '--mount', 'sh', '-c', hide, 'sh'],
+  );
+  expect([status, said]).toEqual([0, '']);
+  expect(readFileSync(place.at('large')).equals(large)).toBe(true);
+});

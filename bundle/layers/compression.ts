@@ -1,7 +1,7 @@
 import * as zlib from 'node:zlib';
 import { throughEngine } from './inflate/engine.ts';
 import { throughIsal } from './inflate/isal.ts';
-import { IsalInflater } from './inflate/isal-inflater.ts';
+import { loadIsal } from './inflate/isal-inflater.ts';
 import { throughScript } from './inflate/script.ts';
 import { type Compressed, plain } from './inflate/source.ts';
 import { BLOCK, isZero, parseHeader } from './tar/header.ts';
@@ -96,8 +96,8 @@ export async function decompressor(compression: Compression): Promise<Decompress
     case 'none':
       return plain;
     case 'gzip': {
-      const inflater = IsalInflater.open();
-      if (inflater !== undefined) return (source) => throughIsal(source, inflater);
+      const library = loadIsal();
+      if (library !== undefined) return (source) => throughIsal(source, library);
       return (source) => throughEngine(source, zlib.createGunzip, 'gzip');
     }
     case 'zstd': {

@@ -35,7 +35,7 @@ interface OpenFile {
  * that nobody may write to.
  */
 export class Rootfs implements LayerTarget {
-  readonly #script = new Script();
+  readonly #script: Script;
   readonly #tree: Tree;
   readonly #directories: Directories;
   readonly #root: number;
@@ -50,6 +50,7 @@ export class Rootfs implements LayerTarget {
    */
   constructor(path: string, tree: Tree, privileges: Privileges, warn: (line: string) => void) {
     this.#root = openRoot(path);
+    this.#script = new Script();
     this.#tree = tree;
     this.#directories = new Directories(this.#script, tree, this.#root);
     this.#privileges = privileges;

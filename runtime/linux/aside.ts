@@ -19,6 +19,9 @@ const MAP = { PRIVATE: 2, ANONYMOUS: 0x20, NORESERVE: 0x4000, STACK: 0x20000 } a
 
 let thread: number | undefined;
 
+/** Those whose threads have not ended: their memory stays what it is, whoever forgets them. */
+const running = new Set<Aside>();
+
 /**
  * Makes calls aside: a thread of the kernel's that runs nothing but the batch stub, so that the
  * engine's own thread goes on meanwhile. It has the process's memory, descriptors, current
@@ -53,6 +56,7 @@ export class Aside {
     thread ??= mapThreadStub();
     port().invoke(thread, this.#address);
     this.#runs = this.#view.getInt32(THREAD.result, true) > 0;
+    if (this.#runs) running.add(this);
   }
 
   /**
@@ -90,6 +94,7 @@ export class Aside {
     const address = port().addressOf(new Uint8Array(this.#number.buffer));
     for (let left = Atomics.load(this.#number, 0); left !== 0; left = Atomics.load(this.#number, 0))
       trySyscall('futex', address, FUTEX_WAIT, left, 0);
+    running.delete(this);
   }
 
   #tell(state: number): void {

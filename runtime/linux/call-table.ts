@@ -44,6 +44,8 @@ export class CallTable {
   #count = 0;
   /** What calls point at. */
   #keep: Uint8Array[] = [];
+  /** Tables whose results are arguments here. */
+  readonly #others = new Set<CallTable>();
 
   /** @param room calls that there is room for; it grows when there are more */
   constructor(room: number) {
@@ -86,6 +88,7 @@ export class CallTable {
     this.#count = 0;
     this.#words[DONE] = 0;
     this.#keep = [];
+    this.#others.clear();
   }
 
   /** The result of a call that was made: the kernel's own, `-errno` for one that failed. */
@@ -112,8 +115,9 @@ export class CallTable {
   argument(call: number, index: number): number {
     const word = this.#read(this.#record(call) + ARGUMENTS + 2 * index);
     if ((this.#flags(call) & (1 << index)) === 0) return word;
-    const bytes = port().memory(word, 8);
-    return Number(new DataView(bytes.buffer, bytes.byteOffset, 8).getBigInt64(0, true));
+    const table = this.#has(word) ? this : [...this.#others].find((other) => other.#has(word));
+    if (table === undefined) throw new Error('an argument is the result of no call that is known');
+    return table.#read((word - table.#address) / 4);
   }
 
   #add(target: number, args: readonly Argument[], flags: number): number {
@@ -129,7 +133,9 @@ export class CallTable {
       if (typeof argument === 'number') {
         this.#write(at, argument);
       } else if (typeof argument === 'object' && 'resultOf' in argument) {
-        this.#write(at, (argument.table ?? this).#resultAddress(argument.resultOf));
+        const { table = this } = argument;
+        if (table !== this) this.#others.add(table);
+        this.#write(at, table.#resultAddress(argument.resultOf));
         indirect |= 1 << i;
       } else {
         this.#write(at, this.#point(argument));
@@ -156,6 +162,11 @@ export class CallTable {
     const number = this.#words[this.#record(call) + TARGET];
     const found = Object.entries(NUMBERS).find(([, value]) => value === number);
     return found?.[0] as SyscallName;
+  }
+
+  /** Whether a word is the address of something in this table. */
+  #has(word: number): boolean {
+    return word >= this.#address && word < this.#address + this.#words.byteLength;
   }
 
   #record(call: number): number {

@@ -44,7 +44,51 @@ export interface InflateStep {
   readonly ended: boolean;
 }
 
-let library: SharedLibrary | null | undefined;
+let found: SharedLibrary | undefined | null;
+
+/**
+ * Loads the library, and tries it when it is first loaded.
+ *
+ * @returns undefined where it is not installed, or is another than we know
+ */
+export function loadIsal(): SharedLibrary | undefined {
+  if (found === undefined) found = loadLibrary() ?? null;
+  return found ?? undefined;
+}
+
+function loadLibrary(): SharedLibrary | undefined {
+  try {
+    const library = SharedLibrary.load(NAME);
+    const hasAll = library.has('isal_inflate_init') && library.has('isal_inflate');
+    return hasAll && works(library) ? library : undefined;
+  } catch (error) {
+    if (error instanceof LibraryMissing) return undefined;
+    throw error;
+  }
+}
+
+/** Whether the state is laid out as we know it: tried with a member, whole and damaged. */
+function works(library: SharedLibrary): boolean {
+  const inflater = new IsalInflater(library);
+  const output = Buffer.alloc(2 * SAMPLE_CONTENT.length);
+  const damaged = Buffer.from(SAMPLE);
+  damaged.writeUInt32LE(SAMPLE_CONTENT.length + 1, damaged.length - 4);
+  try {
+    inflater.begin();
+    inflater.start(SAMPLE, output);
+    const { used, made, ended } = inflater.finish();
+    const content = output.toString('latin1', 0, made);
+    if (used !== SAMPLE.length || content !== SAMPLE_CONTENT || !ended) return false;
+    inflater.begin();
+    inflater.start(damaged, output);
+    inflater.finish();
+    return false;
+  } catch (error) {
+    return (error as Error).message === DAMAGE[-6];
+  } finally {
+    inflater.close();
+  }
+}
 
 /**
  * Inflates the members of a gzip file with the library of Intel's Intelligent Storage
@@ -60,24 +104,10 @@ export class IsalInflater {
   #input: Uint8Array = new Uint8Array(0);
   #output = this.#input;
 
-  private constructor(from: SharedLibrary) {
-    this.#init = from.address('isal_inflate_init');
-    this.#step.addFunction(from.address('isal_inflate'), [this.#state]);
-  }
-
-  /**
-   * Loads the library and tries it.
-   *
-   * @returns undefined where it is not installed, or is another than we know
-   */
-  static open(): IsalInflater | undefined {
-    library ??= loadLibrary();
-    if (library === null) return undefined;
-    const inflater = new IsalInflater(library);
-    if (inflater.#works()) return inflater;
-    inflater.close();
-    library = null;
-    return undefined;
+  /** @param library what `loadIsal` found. The thread that is started ends with `close` */
+  constructor(library: SharedLibrary) {
+    this.#init = library.address('isal_inflate_init');
+    this.#step.addFunction(library.address('isal_inflate'), [this.#state]);
   }
 
   /** Begins a member, behind its header. */
@@ -113,36 +143,5 @@ export class IsalInflater {
   /** Ends the thread. */
   close(): void {
     this.#aside.end();
-  }
-
-  /** Whether the state is laid out as we know it: tried with a member, whole and damaged. */
-  #works(): boolean {
-    const output = Buffer.alloc(2 * SAMPLE_CONTENT.length);
-    const length = SAMPLE_CONTENT.length;
-    this.begin();
-    this.start(SAMPLE, output);
-    try {
-      const { used, made, ended } = this.finish();
-      const content = output.toString('latin1', 0, made);
-      if (used !== SAMPLE.length || content !== SAMPLE_CONTENT || !ended) return false;
-      const damaged = Buffer.from(SAMPLE);
-      damaged.writeUInt32LE(length + 1, damaged.length - 4);
-      this.begin();
-      this.start(damaged, output);
-      this.finish();
-      return false;
-    } catch (error) {
-      return (error as Error).message === DAMAGE[-6];
-    }
-  }
-}
-
-function loadLibrary(): SharedLibrary | null {
-  try {
-    const found = SharedLibrary.load(NAME);
-    return found.has('isal_inflate_init') && found.has('isal_inflate') ? found : null;
-  } catch (error) {
-    if (error instanceof LibraryMissing) return null;
-    throw error;
   }
 }

@@ -1,5 +1,6 @@
+import type { SharedLibrary } from '../../../runtime/linux/library.ts';
 import { gzipHeaderLength } from './gzip-header.ts';
-import type { InflateStep, IsalInflater } from './isal-inflater.ts';
+import { type InflateStep, IsalInflater } from './isal-inflater.ts';
 import { type Compressed, refuseContent, refuseRest } from './source.ts';
 
 /** Bytes that are inflated into one piece of memory. */
@@ -13,12 +14,15 @@ const LONGEST_HEADER = 1024 * 1024;
  * Inflates gzip with the library. While it works in its own thread, the caller has what was
  * inflated before, and more is read. Several members are one content; whatever comes after the
  * last must be zeros, as some writers pad their output.
+ *
+ * @param library what `loadIsal` found
  */
 export async function* throughIsal(
   source: Compressed,
-  inflater: IsalInflater,
+  library: SharedLibrary,
 ): AsyncGenerator<Uint8Array> {
   const input = new Input(source);
+  const inflater = new IsalInflater(library);
   try {
     while (await input.more()) {
       if (input.rest[0] === 0) break;

@@ -1,7 +1,8 @@
+import { readdirSync } from 'node:fs';
 import { crc32, createGunzip, gzipSync } from 'node:zlib';
 import { throughEngine } from '../../../../bundle/layers/inflate/engine.ts';
 import { throughIsal } from '../../../../bundle/layers/inflate/isal.ts';
-import { IsalInflater } from '../../../../bundle/layers/inflate/isal-inflater.ts';
+import { loadIsal } from '../../../../bundle/layers/inflate/isal-inflater.ts';
 
 /** In parts of little order, repetitive, and all zeros: more than one piece of output. */
 const content = Buffer.concat([
@@ -34,9 +35,9 @@ async function* pieces(bytes: Uint8Array, step: number): AsyncGenerator<Uint8Arr
 
 const unpackers = {
   isal(source: AsyncIterator<Uint8Array>) {
-    const inflater = IsalInflater.open();
-    if (inflater === undefined) throw new Error('libisal2 is not installed');
-    return throughIsal(source, inflater);
+    const library = loadIsal();
+    if (library === undefined) throw new Error('libisal2 is not installed');
+    return throughIsal(source, library);
   },
   engine: (source: AsyncIterator<Uint8Array>) => throughEngine(source, createGunzip, 'gzip'),
 };
@@ -56,6 +57,7 @@ async function unpack(
   return Buffer.concat(found);
 }
 
+const threads = () => readdirSync('/proc/self/task');
 const is = (found: Buffer | string) => (typeof found === 'string' ? found : found.equals(content));
 
 describe.each(['isal', 'engine'] as const)('%s', (by) => {
@@ -124,7 +126,9 @@ describe.each(['isal', 'engine'] as const)('%s', (by) => {
     const all = async () => {
       for await (const _chunk of unpackers[by](source()));
     };
+    const before = threads();
     await expect(all()).rejects.toThrow(/^cannot be read$/);
+    expect(threads()).toEqual(before);
   });
 });
 

@@ -44,7 +44,9 @@ const COMMIT: Command = {
 const EXPORT: Command = {
   name: 'export',
   about: "write all files of a bundle's root filesystem, or of an image, as one tar archive",
-  positionals: [{ name: 'bundle', about: "a bundle's directory, or the name of an image" }],
+  positionals: [
+    { name: 'bundle', about: "a bundle's directory, or the name of an image, or oci:DIR[:TAG]" },
+  ],
   flags: [
     {
       name: 'output',

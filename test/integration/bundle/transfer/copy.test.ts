@@ -179,6 +179,9 @@ test('a layout that is taken for a name, and one in a folder with the name of a 
   renameSync(at('layout'), at('oci'));
   expect(call('unpack', '--image', 'oci:one', 'bundle')).toMatchObject({ status: 0 });
   expect(call('unpack', '--image', 'oci:oci:both', 'both')).toMatchObject({ status: 0 });
+  expect(call('export', '-o', 'flat.tar', 'oci:oci:one')).toMatchObject({ status: 0, stderr: '' });
+  const { stdout } = spawnSync('tar', ['-tf', at('flat.tar')], { encoding: 'utf8' });
+  expect(stdout).toBe('./\nb\netc/\netc/name\n');
 });
 
 test('archives of skopeo and podman, and of old Dockers with links, are read', () => {

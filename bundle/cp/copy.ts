@@ -100,15 +100,13 @@ async function receive(
   const receiver = new Receiver(fd, base, options);
   try {
     const reader = new TarReader(receiver);
+    const nameOf = () => receiver.failedName ?? reader.entryName;
     for await (const chunk of archive) {
       await turn(options.signal);
-      naming(
-        () => reader.entryName,
-        () => reader.push(chunk),
-      );
+      naming(nameOf, () => reader.push(chunk));
     }
     reader.finish();
-    receiver.finish();
+    naming(nameOf, () => receiver.finish());
   } finally {
     receiver.close();
     closeSync(fd);

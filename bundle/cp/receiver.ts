@@ -1,14 +1,16 @@
 import { randomBytes } from 'node:crypto';
-import { chmodSync, closeSync, fstatSync, writeSync } from 'node:fs';
-import { AT, O, RESOLVE, S } from '../../runtime/linux/constants.ts';
+import { chmodSync, closeSync, writeSync } from 'node:fs';
+import { AT, F, O, RESOLVE } from '../../runtime/linux/constants.ts';
 import { openat2 } from '../../runtime/linux/openat2.ts';
 import { codeOf, reason } from '../../runtime/linux/reason.ts';
-import { type Argument, syscall, trySyscall, writeWord } from '../../runtime/linux/syscall.ts';
+import { syscall, trySyscall } from '../../runtime/linux/syscall.ts';
 import { deviceNumber } from '../layers/applier.ts';
 import { entryComponents, latin1, printable } from '../layers/names.ts';
 import { mayBring } from '../layers/privileges.ts';
 import type { TarEntry } from '../layers/tar/entry.ts';
 import type { TarVisitor } from '../layers/tar/reader.ts';
+import { refuseSpecial, text, times, typeOf } from './kernel-form.ts';
+import { type SmallFile, SmallFiles } from './small-files.ts';
 
 export interface ReceiveOptions {
   /** Whether owners, setuid, extended attributes and devices are kept. */
@@ -20,6 +22,9 @@ export interface ReceiveOptions {
 /** What permissions are left of a mode where the owner is another one. */
 const PLAIN = 0o1777;
 const SETUID_OR_SETGID = 0o6000;
+
+/** Bytes of files that are made several at a time. */
+const SMALL = 64 * 1024;
 
 /** A name in an open directory. */
 interface Spot {
@@ -44,7 +49,15 @@ export class Receiver implements TarVisitor {
   readonly #base: string;
   readonly #options: ReceiveOptions;
   readonly #made: { readonly path: string; readonly entry: TarEntry }[] = [];
+  /** What of modes is kept. */
+  readonly #kept: number;
+  readonly #small: SmallFiles;
   #file: OpenFile | undefined;
+  /** A small file whose content is not complete. */
+  #part: SmallFile | undefined;
+  /** The parent of the last small files, and its path. */
+  #directoryOfSmall: { readonly path: string; readonly fd: number } | undefined;
+  #late: TarEntry | undefined;
 
   /**
    * @param root descriptor of the directory that nothing leaves
@@ -54,6 +67,13 @@ export class Receiver implements TarVisitor {
     this.#root = root;
     this.#base = base;
     this.#options = options;
+    this.#kept = options.archive ? 0o7777 : PLAIN;
+    this.#small = new SmallFiles(options.archive, (file) => this.#putSmall(file));
+  }
+
+  /** The name of the entry that an error is about, where that is not the last one. */
+  get failedName(): Buffer | undefined {
+    return this.#late?.name;
   }
 
   entry(entry: TarEntry): void {
@@ -66,6 +86,13 @@ export class Receiver implements TarVisitor {
       this.#options.onWarning(line);
       return;
     }
+    if (this.#isSmall(entry)) {
+      const parent = this.#parentOfSmall(components);
+      const content = Buffer.alloc(entry.size);
+      this.#part = { parent, name, entry, mode: entry.mode & this.#kept, content };
+      return;
+    }
+    this.#flush();
     const parent = this.#parent(components);
     try {
       if (entry.type === 'directory') this.#directory({ parent, name }, components, entry);
@@ -77,12 +104,16 @@ export class Receiver implements TarVisitor {
   }
 
   content(bytes: Uint8Array, offset: number): void {
+    this.#part?.content.set(bytes, offset);
     if (this.#file === undefined) return;
     for (let at = 0; at < bytes.length; )
       at += writeSync(this.#file.fd, bytes, at, bytes.length - at, offset + at);
   }
 
   end(): void {
+    const part = this.#part;
+    this.#part = undefined;
+    if (part !== undefined) this.#small.add(part);
     const file = this.#file;
     if (file === undefined) return;
     syscall('ftruncate', file.fd, file.entry.size);
@@ -93,6 +124,7 @@ export class Receiver implements TarVisitor {
 
   /** Gives directories that were made their modes and times: children no longer change them. */
   finish(): void {
+    this.#flush();
     for (const { path, entry } of this.#made.reverse()) {
       const fd = this.#open(path, O.RDONLY | O.DIRECTORY | O.NOFOLLOW);
       try {
@@ -105,10 +137,52 @@ export class Receiver implements TarVisitor {
 
   /** Leaves nothing of a file that is not complete. */
   close(): void {
+    this.#leaveDirectory();
     const file = this.#file;
     if (file === undefined) return;
     trySyscall('unlinkat', file.parent, text(file.temporary), 0);
     this.#drop(file);
+  }
+
+  /** Makes what waits, before something else that may need it. */
+  #flush(): void {
+    this.#small.flush();
+    this.#leaveDirectory();
+  }
+
+  #leaveDirectory(): void {
+    if (this.#directoryOfSmall !== undefined) closeSync(this.#directoryOfSmall.fd);
+    this.#directoryOfSmall = undefined;
+  }
+
+  #isSmall({ type, size, mode }: TarEntry): boolean {
+    const warns = (mode & ~this.#kept & SETUID_OR_SETGID) !== 0;
+    return type === 'file' && size <= SMALL && !warns;
+  }
+
+  #parentOfSmall(components: readonly string[]): number {
+    const path = components.join('/');
+    if (this.#directoryOfSmall?.path === path) return this.#directoryOfSmall.fd;
+    this.#flush();
+    const fd = this.#parent(components);
+    this.#directoryOfSmall = { path, fd };
+    return fd;
+  }
+
+  /** Makes a file that could not be made with others. */
+  #putSmall({ parent, name, entry, content }: SmallFile): void {
+    this.#late = entry;
+    // It is closed with the file.
+    const own = syscall('fcntl', parent, F.DUPFD_CLOEXEC, 0);
+    try {
+      this.#put({ parent: own, name }, entry);
+    } catch (error) {
+      closeSync(own);
+      throw error;
+    }
+    this.content(content, 0);
+    this.end();
+    this.#late = undefined;
   }
 
   #drop({ fd, parent }: OpenFile): void {
@@ -245,12 +319,11 @@ export class Receiver implements TarVisitor {
 
   /** A program that was setuid for somebody must not become so for whom the copy belongs to. */
   #mode({ mode, name }: TarEntry): number {
-    if (this.#options.archive) return mode;
-    if ((mode & SETUID_OR_SETGID) !== 0)
+    if ((mode & ~this.#kept & SETUID_OR_SETGID) !== 0)
       this.#options.onWarning(
         `${printable(name)} is no longer setuid or setgid: --archive keeps it with its owner`,
       );
-    return mode & PLAIN;
+    return mode & this.#kept;
   }
 
   #own(work: () => void, { name }: TarEntry): void {
@@ -261,37 +334,4 @@ export class Receiver implements TarVisitor {
       this.#options.onWarning(line);
     }
   }
-}
-
-/** @throws Error for a device, a FIFO or a socket: a file in its place is hardly what is wanted */
-function refuseSpecial(parent: number, name: string): void {
-  const fd = trySyscall('openat', parent, text(name), O.PATH | O.NOFOLLOW | O.CLOEXEC, 0);
-  if (fd < 0) return;
-  try {
-    const found = fstatSync(fd);
-    if (!found.isFile() && !found.isSymbolicLink() && !found.isDirectory())
-      throw new Error('there is a device, a FIFO or a socket, which is not replaced');
-  } finally {
-    closeSync(fd);
-  }
-}
-
-function typeOf({ type }: TarEntry): number {
-  if (type === 'FIFO') return S.IFIFO;
-  return type === 'block device' ? S.IFBLK : S.IFCHR;
-}
-
-/** As `struct timespec[2]` of utimensat(2): access and modification. */
-function times({ mtime }: TarEntry): Argument {
-  const view = new DataView(new ArrayBuffer(32));
-  for (const at of [0, 16]) {
-    writeWord(view, at, mtime.seconds);
-    writeWord(view, at + 8, mtime.nanoseconds);
-  }
-  return new Uint8Array(view.buffer);
-}
-
-/** A name or path as the kernel takes it. */
-function text(name: string): Buffer {
-  return Buffer.from(`${name}\0`, 'latin1');
 }

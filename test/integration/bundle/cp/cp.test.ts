@@ -9,6 +9,7 @@ import {
   readdirSync,
   readFileSync,
   readlinkSync,
+  rmSync,
   statSync,
   symlinkSync,
   utimesSync,
@@ -163,4 +164,28 @@ test('mistakes are told in one line', () => {
   expect(readdirSync(inside()).filter((name) => name.startsWith('.scow-'))).toEqual([]);
   shop.ok('unmount', bundle);
   expect(shop.try('cp', a, `${bundle}:/`).stderr).toContain(`scow-bundle mount ${bundle}`);
+});
+
+test('many small files, one of which finds something else in its place', () => {
+  const files = Array.from({ length: 150 }, (_, i) => `many/${String(i).padStart(3, '0')}`);
+  const content = (name: string) => `of ${name}`;
+  const input = archive(...files.map((name) => file(name, content(name), { mode: 0o640 })));
+  const cp = () => stream('bun', input, '-', `${bundle}:/`);
+  expect(cp()).toMatchObject({ status: 0, stderr: '' });
+  for (const name of files) expect(text(inside(name))).toBe(content(name));
+  expect(statSync(inside('many/149'))).toMatchObject({ mode: 0o100640 });
+  for (const [wrong, make, why] of [
+    [100, (path: string) => mkdirSync(path), 'there is a directory of this name'],
+    [70, (path: string) => execFileSync('mkfifo', [path]), 'there is a device, a FIFO or a socket'],
+  ] as const) {
+    rmSync(inside('many'), { recursive: true });
+    mkdirSync(inside('many'));
+    for (const name of files) writeFileSync(inside(name), 'old');
+    rmSync(inside(files[wrong] as string));
+    make(inside(files[wrong] as string));
+    expect(cp().stderr).toMatch(new RegExp(`^scow-bundle: ${files[wrong]}: ${why}.*\n$`));
+    expect(text(inside(files[wrong - 1] as string))).toBe(content(files[wrong - 1] as string));
+    expect(text(inside(files[wrong + 1] as string))).toBe('old');
+    expect(readdirSync(inside('many'))).toHaveLength(150);
+  }
 });

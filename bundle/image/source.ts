@@ -36,6 +36,12 @@ export interface BlobSource {
 export interface ImageSource extends BlobSource {
   /** What the reference names: a manifest, an index, or an index that is not a blob itself. */
   readonly root: Descriptor | Index;
+  /**
+   * What refers to a manifest by its `subject`, such as signatures; absent where that is not known.
+   *
+   * @param digest the manifest's
+   */
+  referrers?(digest: string): Promise<readonly Descriptor[]>;
 }
 
 /** Where an image is written to. Calls come in the order of the members. */
@@ -63,6 +69,11 @@ export interface ImageDestination {
    * @param from how many bytes `partial` had, which the content follows; 0 unless told
    */
   write(descriptor: Descriptor, content: AsyncIterable<Uint8Array>, from?: number): Promise<void>;
+  /**
+   * Keeps a manifest that was written for what it refers to, without a name of its own; absent where
+   * it would be lost.
+   */
+  attach?(referrer: Descriptor): Promise<void>;
   /** Gives the image its name, as the last step: until now nobody sees it. */
   finish(root: Descriptor): Promise<void>;
   /** Ends the work; without `finish` nothing is left of it but blobs that others may use. */

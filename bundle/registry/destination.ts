@@ -47,6 +47,8 @@ export async function registryDestination(
       documents.set(descriptor.digest, bytes);
       await putDocument(client, descriptor, bytes);
     },
+    // The registry keeps account of it, or `write` did.
+    async attach() {},
     async finish(root) {
       if (name.digest !== undefined && name.digest !== root.digest)
         throw new RegistryError(

@@ -9,6 +9,7 @@ import { RegistryClient, type RegistryOptions } from './client.ts';
 import { type Endpoint, endpointOf, mirrorsOf } from './endpoint.ts';
 import { hasStatus, RegistryError } from './error.ts';
 import { fetchManifest } from './manifests.ts';
+import { listReferrers } from './referrers.ts';
 
 /** An image of a registry. */
 export interface RegistrySource extends ImageSource {
@@ -69,6 +70,8 @@ function sourceOf(
         ? openDocument(clients, descriptor.digest, descriptor.mediaType)
         : registryBlob(clients, descriptor);
     },
+    // A mirror may not know.
+    referrers: (digest) => listReferrers(clients.at(-1) as RegistryClient, digest),
     close() {
       for (const client of clients) client.close();
     },

@@ -34,6 +34,8 @@ export interface CopyOptions {
   readonly platforms?: 'all' | Platform | undefined;
   /** `oci` converts Docker's formats, which changes digests; else all stays as it is. */
   readonly format?: 'oci' | undefined;
+  /** Whether what refers to the image is copied, too: signatures, lists of its software. */
+  readonly referrers?: boolean;
   /** What its blobs may come to; anything where undefined. */
   readonly limit?: SizeLimit | undefined;
   readonly observer?: CopyObserver;
@@ -64,7 +66,10 @@ export async function copyImage(
     throw new Error(
       `${destination.name} holds an image for one platform only: choose it with --platform, or copy to another place`,
     );
-  const { documents, blobs } = await takeInventory(source, root, options.format === 'oci');
+  const { referrers = false, format } = options;
+  checkReferrers(destination, options);
+  const inventory = await takeInventory(source, root, format === 'oci', referrers);
+  const { documents, blobs, root: descriptor } = inventory;
   const copies = blobs.map((blob) => ({ ...blob, digest: blob.to.digest, size: blob.to.size }));
   checkSize(source, copies, options.limit);
   options.observer?.begin(copies);
@@ -75,7 +80,7 @@ export async function copyImage(
     options.signal?.throwIfAborted();
     await copyDocument(destination, document);
   }
-  const { descriptor } = documents.at(-1) as Document;
+  for (const referrer of inventory.referrers) await destination.attach?.(referrer);
   await destination.finish(descriptor);
   const original = 'digest' in root ? root.digest : descriptor.digest;
   return { descriptor, original, blobs: copies };
@@ -92,6 +97,22 @@ function checkSize(
   } catch (error) {
     throw new Error(`${name}: ${(error as Error).message}`, { cause: error });
   }
+}
+
+/** @throws Error in one line where nothing could refer to the image after the copy */
+function checkReferrers(
+  { name, attach }: ImageDestination,
+  { referrers, format }: CopyOptions,
+): void {
+  if (!referrers) return;
+  if (attach === undefined)
+    throw new Error(
+      `${name}: what refers to an image is not kept here: registries and layouts (oci:DIR:TAG) keep it`,
+    );
+  if (format !== undefined)
+    throw new Error(
+      `--referrers and --format ${format}: what refers to an image means the digest that it has, which changes then`,
+    );
 }
 
 async function chooseRoot(

@@ -8,6 +8,18 @@ export function withImage(index: Index, root: Descriptor, tag: string): Index {
   return { ...index, manifests: [...others, entryOf(root, { [REF_NAME]: tag })] };
 }
 
+/** A layout's index with manifests that have no tag, each once. */
+export function withReferrers(index: Index, referrers: readonly Descriptor[]): Index {
+  const known = new Set(index.manifests.map(({ digest }) => digest));
+  const added = referrers
+    .filter(({ digest }) => !known.has(digest))
+    .map(({ mediaType, digest, size, artifactType }) => ({
+      ...{ mediaType, digest, size },
+      ...(artifactType === undefined ? {} : { artifactType }),
+    }));
+  return { ...index, manifests: [...index.manifests, ...added] };
+}
+
 /** What other places said of it, such as its name there, stays behind. */
 export function entryOf(
   { mediaType, digest, size, platform, artifactType }: Descriptor,

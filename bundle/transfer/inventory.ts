@@ -4,7 +4,7 @@ import { isIndexType, isManifestType, OCI } from '../image/media-types.ts';
 import { memoryContent } from '../image/memory.ts';
 import { readDocument } from '../image/read-blob.ts';
 import { readIndex, readManifest } from '../image/resolve.ts';
-import type { BlobSource } from '../image/source.ts';
+import type { BlobSource, ImageSource } from '../image/source.ts';
 import { toOci } from './convert.ts';
 
 /** No builder nests indexes deeper than two. */
@@ -20,8 +20,12 @@ export interface BlobCopy {
 
 /** All that an image consists of. */
 export interface Inventory {
-  /** Children first; the last one is the root. */
+  /** Children first. */
   readonly documents: readonly Document[];
+  /** What the image itself is. */
+  readonly root: Descriptor;
+  /** What refers to the image, or to one of its manifests; it is among the documents. */
+  readonly referrers: readonly Descriptor[];
   /** Each once, in the order of the manifests. */
   readonly blobs: readonly BlobCopy[];
 }
@@ -30,19 +34,43 @@ export interface Inventory {
  * Reads all manifests below a root, and lists what they need.
  *
  * @param oci whether Docker's formats become those of OCI, which changes digests
+ * @param referrers whether what refers to the image is meant, too
  * @throws Error in one line for a document that is missing, damaged or invalid
  */
 export async function takeInventory(
-  source: BlobSource,
+  source: Source,
   root: Descriptor | Index,
   oci: boolean,
+  referrers: boolean,
 ): Promise<Inventory> {
-  const inventory = new Collector(source, oci);
-  await inventory.add('manifests' in root ? indexDocument(root) : root, 0);
-  return inventory;
+  const collector = new Collector(source, oci);
+  const own = await collector.add('manifests' in root ? indexDocument(root) : root, 0);
+  const found = referrers ? await addReferrers(source, collector) : [];
+  const { documents, blobs } = collector;
+  return { documents, blobs, root: own, referrers: found };
 }
 
-class Collector implements Inventory {
+/** Where documents are, and perhaps what refers to them. */
+type Source = BlobSource & Pick<ImageSource, 'referrers'>;
+
+/** Adds what refers to any of the documents, and to that. */
+async function addReferrers(source: Source, collector: Collector): Promise<Descriptor[]> {
+  if (source.referrers === undefined)
+    throw new Error(
+      `${source.name}: what refers to it is not known here: registries (docker://NAME) and layouts (oci:DIR:TAG) know`,
+    );
+  const found: Descriptor[] = [];
+  // It grows meanwhile.
+  for (const { descriptor } of collector.documents)
+    for (const referrer of await source.referrers(descriptor.digest)) {
+      if (found.some(({ digest }) => digest === referrer.digest)) continue;
+      found.push(referrer);
+      await collector.add(referrer, 0);
+    }
+  return found;
+}
+
+class Collector {
   readonly documents: Document[] = [];
   readonly blobs: BlobCopy[] = [];
   readonly #source: BlobSource;

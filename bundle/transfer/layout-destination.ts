@@ -28,7 +28,7 @@ import {
 import { parseDigest } from '../image/digest.ts';
 import type { ImageDestination } from '../image/source.ts';
 import { append } from '../store/partial.ts';
-import { withImage } from './index-entries.ts';
+import { withImage, withReferrers } from './index-entries.ts';
 
 const PREFIX = '.scow-';
 const MARKER = '{"imageLayoutVersion":"1.0.0"}';
@@ -44,6 +44,7 @@ const MARKER = '{"imageLayoutVersion":"1.0.0"}';
 export function layoutDestination(path: string, tag: string): ImageDestination {
   const { made, temporary } = prepare(path);
   let finished = false;
+  const attached: Descriptor[] = [];
   return {
     name: `${path}:${tag}`,
     async has({ digest, size }) {
@@ -61,9 +62,14 @@ export function layoutDestination(path: string, tag: string): ImageDestination {
         throw told(error, path);
       }
     },
+    async attach(referrer) {
+      attached.push(referrer);
+    },
     async finish(root) {
       try {
-        addToIndex(path, temporary, root, tag);
+        addToIndex(path, temporary, (index) =>
+          withReferrers(withImage(index, root, tag), attached),
+        );
       } catch (error) {
         throw told(error, path);
       }
@@ -105,14 +111,14 @@ async function writeFile(
 }
 
 /** One after the other: whoever adds an image keeps those that others add. */
-function addToIndex(path: string, { name }: Temporary, root: Descriptor, tag: string): void {
+function addToIndex(path: string, { name }: Temporary, add: (index: Index) => Index): void {
   const directory = openSync(path, constants.O_RDONLY | constants.O_DIRECTORY);
   try {
     trySyscall('flock', directory, LOCK.EX);
     for (const algorithm of readdirSync(join(path, 'blobs')))
       syncDirectory(join(path, 'blobs', algorithm));
     const temporary = join(path, name, 'file');
-    const index = withImage(readIndexFile(path), root, tag);
+    const index = add(readIndexFile(path));
     if (!existsSync(join(path, 'oci-layout')))
       replaceFile(join(path, 'oci-layout'), temporary, MARKER);
     replaceFile(join(path, 'index.json'), temporary, JSON.stringify(index));

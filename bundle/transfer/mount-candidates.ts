@@ -39,7 +39,7 @@ async function repositoriesOf(
       const other = nameOf(name);
       if (other?.registry !== registry || other.repository === repository) continue;
       // An image that is damaged tells nothing, and is not what is sent.
-      const inventory = await takeInventory(blobs, descriptor, false).catch(() => undefined);
+      const inventory = await takeInventory(blobs, descriptor, false, false).catch(() => undefined);
       for (const { to } of inventory?.blobs ?? []) found.set(to.digest, other.repository);
     }
   } finally {

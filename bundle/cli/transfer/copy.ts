@@ -17,6 +17,7 @@ export async function run(input: Input): Promise<number> {
       limit,
       platforms,
       format,
+      referrers: input.switch('referrers') ?? false,
       observer,
       signal,
     }),

@@ -51,7 +51,18 @@ export const TRANSFER: readonly Command[] = [
         about: `where it goes: ${PLACES}, of a registry if it says one, else in the store`,
       },
     ],
-    flags: [...PLATFORM_FLAGS, OCI, MAX_BLOBS, ...REGISTRY_FLAGS, ...PROGRESS_FLAGS],
+    flags: [
+      ...PLATFORM_FLAGS,
+      OCI,
+      {
+        name: 'referrers',
+        about:
+          'copy what refers to the image, too: signatures, lists of its software, proofs; between registries and layouts',
+      },
+      MAX_BLOBS,
+      ...REGISTRY_FLAGS,
+      ...PROGRESS_FLAGS,
+    ],
     examples: [
       'scow-bundle copy docker://alpine oci:layout:alpine',
       'scow-bundle copy --all oci:layout:app docker://registry.example.com/app:1',

@@ -296,6 +296,24 @@ test('what refers to an image is listed', async () => {
   expect(await ok(['tags', '--insecure', `${open.host}/mount/to`])).toContain(
     `sha256-${digest.slice(7)}`,
   );
+  // They go along to a layout, and from there to another repository.
+  const kept = join(work, 'kept');
+  const copy = ['copy', '--quiet', '--insecure', '--referrers'];
+  await ok([...copy, `docker://${open.host}/mount/to:1`, `oci:${kept}:1`]);
+  await ok([...copy, `oci:${kept}:1`, `docker://${open.host}/mount/third:1`]);
+  const again = await ok([
+    'referrers',
+    '--insecure',
+    '--format',
+    'json',
+    `${open.host}/mount/third:1`,
+  ]);
+  expect(JSON.parse(again)).toEqual(JSON.parse(listed));
+  const refused = await run([...copy, `docker://${open.host}/mount/to:1`, 'in-the-store']);
+  expect(refused).toMatchObject({
+    status: 1,
+    stderr: expect.stringContaining('in-the-store: what refers to an image is not kept here'),
+  });
 });
 
 test('credentials are not sent in the open because a registry says so', async () => {

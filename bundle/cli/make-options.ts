@@ -2,6 +2,7 @@ import { parsePacking } from '../layers/write/compress.ts';
 import type { MakeOptions } from '../new-image/publish.ts';
 import type { Flag, Input } from './command.ts';
 import { writeMessage } from './output.ts';
+import type { Counter } from './progress.ts';
 
 const CHANGE: Flag = {
   name: 'change',
@@ -39,15 +40,20 @@ export const PACKING: readonly Flag[] = [
 /**
  * Reads the flags of `REMARKS` and `PACKING`.
  *
+ * @param counter shows how much of the layer there is
  * @throws Error in one line for values that make no sense
  */
-export function makeOptions(input: Input, signal: AbortSignal): MakeOptions {
+export function makeOptions(input: Input, signal: AbortSignal, counter: Counter): MakeOptions {
   return {
     author: input.text('author'),
     message: input.text('message'),
     changes: input.list('change'),
     packing: parsePacking(input.text('compress'), input.text('level')),
     signal,
-    onWarning: (line) => writeMessage(`warning: ${line}`),
+    onProgress: counter.progress,
+    onWarning(line) {
+      counter.clear();
+      writeMessage(`warning: ${line}`);
+    },
   };
 }

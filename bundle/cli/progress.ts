@@ -88,6 +88,26 @@ function barReporter(): Reporter {
   };
 }
 
+/** Shows how far a work is of which nobody knows how much there will be. */
+export interface Counter {
+  /** @param bytes so far */
+  progress(bytes: number): void;
+  /** Takes it away from the screen. */
+  clear(): void;
+}
+
+/** The counter that suits: on a terminal a number that grows, elsewhere nothing. */
+export function counterFor(what: string, quiet: boolean): Counter {
+  if (quiet || !isatty(STDERR)) return { progress() {}, clear() {} };
+  const due = throttle();
+  return {
+    progress(bytes) {
+      if (due() && isReady(STDERR)) tell(`\r${what}: ${size(bytes)}\x1b[K`);
+    },
+    clear: () => tell('\r\x1b[K'),
+  };
+}
+
 function layerBar({ layers, bytes: total }: UnpackPlan, at: number, bytes: number): string {
   return bar(`layer ${at + 1} of ${layers.length}`, bytes, total, columns());
 }

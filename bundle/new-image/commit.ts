@@ -7,7 +7,7 @@ import { layerEntries, tarOf } from '../layers/write/archive.ts';
 import type { Change } from '../layers/write/changes.ts';
 import { type WrittenLayer, writeLayer } from '../layers/write/layer.ts';
 import { temporaryDirectory } from '../layers/write/nameless-file.ts';
-import { editBy, type MakeOptions, type NewImage, publish } from './publish.ts';
+import { editBy, type MakeOptions, type NewImage, publish, ticking } from './publish.ts';
 
 /**
  * Makes an image of a bundle: that of the bundle, and what its container changed as one more layer.
@@ -45,10 +45,8 @@ export async function commitBundle(
   }
 }
 
-function layerOf(
-  changes: readonly Change[],
-  { packing, signal, onWarning }: MakeOptions,
-): Promise<WrittenLayer> {
+function layerOf(changes: readonly Change[], options: MakeOptions): Promise<WrittenLayer> {
+  const { packing, onWarning } = options;
   const entries = layerEntries(changes, { latest: sourceDateEpoch(), onWarning });
-  return writeLayer(tarOf(entries), packing, temporaryDirectory(), () => signal.throwIfAborted());
+  return writeLayer(tarOf(entries), packing, temporaryDirectory(), ticking(options));
 }

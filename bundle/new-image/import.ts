@@ -10,7 +10,7 @@ import { BLOCK } from '../layers/tar/header.ts';
 import { checkedArchive } from '../layers/write/check-archive.ts';
 import { writeLayer } from '../layers/write/layer.ts';
 import { temporaryDirectory } from '../layers/write/nameless-file.ts';
-import { editBy, type MakeOptions, type NewImage, publish } from './publish.ts';
+import { editBy, type MakeOptions, type NewImage, publish, ticking } from './publish.ts';
 
 export interface ImportOptions extends MakeOptions {
   /** What the archive may come to; anything where undefined. */
@@ -49,7 +49,7 @@ export async function importArchive(
     archiveIn(input, options.limit),
     options.packing,
     temporaryDirectory(),
-    () => options.signal.throwIfAborted(),
+    ticking(options),
   );
   try {
     const image = composeImage(

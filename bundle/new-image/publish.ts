@@ -20,6 +20,8 @@ export interface MakeOptions extends Remarks {
   readonly packing: Packing;
   /** Stops the work, which then fails with the signal's reason. */
   readonly signal: AbortSignal;
+  /** Hears how many bytes of the new layer's archive there are. */
+  onProgress(bytes: number): void;
   onWarning(line: string): void;
 }
 
@@ -50,6 +52,14 @@ export function editBy(remarks: Remarks, command: string, empty: boolean): Edit 
   };
   const execution = (config: ImageExecution) => applyInstructions(config, changes, '--change');
   return { history, created, author, execution };
+}
+
+/** What `writeLayer` calls meanwhile. */
+export function ticking({ signal, onProgress }: MakeOptions): (bytes: number) => void {
+  return (bytes) => {
+    signal.throwIfAborted();
+    onProgress(bytes);
+  };
 }
 
 /** Puts a new image, and what of its base is not there yet, where it shall be. */

@@ -6,12 +6,14 @@ import { importArchive } from '../../new-image/import.ts';
 import type { Input } from '../command.ts';
 import { makeOptions } from '../make-options.ts';
 import { maxSize } from '../max-size.ts';
+import { counterFor } from '../progress.ts';
 import { stoppable } from '../stop.ts';
 
 /** Makes an image of a tar archive. @returns the exit status */
 export function run(input: Input): Promise<number> {
-  return stoppable(async (signal) => {
-    const options = { ...makeOptions(input, signal), ...maxSize(input) };
+  const counter = counterFor('layer', false);
+  const work = async (signal: AbortSignal) => {
+    const options = { ...makeOptions(input, signal, counter), ...maxSize(input) };
     const platform = input.text('platform');
     const chosen = platform === undefined ? undefined : parsePlatform(platform);
     const archive = openInput(input.text('file') ?? '', signal);
@@ -19,6 +21,7 @@ export function run(input: Input): Promise<number> {
       const destination = await openNewImage(input.text('image') ?? '', input.text('store'));
       try {
         const { config } = await importArchive(archive, destination, chosen, options);
+        counter.clear();
         print(`${config}\n`);
       } finally {
         await destination.close();
@@ -26,5 +29,6 @@ export function run(input: Input): Promise<number> {
     } finally {
       archive.close();
     }
-  });
+  };
+  return stoppable(work, { reporter: { failed: counter.clear } });
 }

@@ -26,14 +26,15 @@ export interface WrittenLayer {
  *
  * @param tar the archive's bytes; what is made of them is read as they come
  * @param directory where there is room for the layer; nothing is left there, whatever happens
- * @param tick hears now and then; what it throws stops the work
+ * @param tick hears now and then how many bytes of the archive were read; what it throws stops the
+ *   work
  * @throws Error in one line: what the archive's bytes throw, or a full disk
  */
 export async function writeLayer(
   tar: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
   packing: Packing,
   directory: string,
-  tick: () => void = () => undefined,
+  tick: (bytes: number) => void = () => undefined,
 ): Promise<WrittenLayer> {
   const fd = openNameless(directory);
   try {
@@ -58,10 +59,12 @@ export async function writeLayer(
 async function* hashing(
   source: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
   hash: { update(bytes: Uint8Array): unknown },
-  tick: () => void,
+  tick: (bytes: number) => void,
 ): AsyncGenerator<Uint8Array> {
+  let bytes = 0;
   for await (const chunk of source) {
-    tick();
+    bytes += chunk.byteLength;
+    tick(bytes);
     hash.update(chunk);
     yield chunk;
   }

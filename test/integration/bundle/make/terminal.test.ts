@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync, openSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, openSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { bundlerCommand } from '../../../helpers/bundler.ts';
 import { LayoutBuilder, tagged } from '../../../helpers/layout.ts';
@@ -49,6 +49,19 @@ describe.each(ENGINES)('under %s', (engine) => {
     await terminal.sees(/\rlayer 1 of 1 \[[#.]+\] +\d+% {2}[\d.]+ [KM]iB of 64\.\d MiB/);
     expect(await ended).toEqual({ code: 0, signal: null });
     expect(shown()).toEqual([`${home}/bundle: linux/amd64, 1 layer, 64.0 MiB`, '']);
+  });
+
+  test('of an import the bytes are counted, and the ID stays', async () => {
+    const folder = join(home, 'import');
+    mkdirSync(folder);
+    const tar = join(folder, 'small.tar');
+    writeFileSync(tar, archive(file('a', 'content')));
+    const store = ['--store', join(folder, 'store')];
+    const { ended } = terminal.run([...command, ...store, 'import', tar, 'small:1']);
+    await terminal.sees(/\rlayer: [\d.]+ (Ki)?B/);
+    expect(await ended).toEqual({ code: 0, signal: null });
+    expect(shown()).toEqual([expect.stringMatching(/^sha256:[0-9a-f]{64}$/), '']);
+    rmSync(folder, { recursive: true });
   });
 
   test('warnings have lines of their own', async () => {

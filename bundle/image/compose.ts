@@ -13,7 +13,7 @@ import { OCI, ociLayerType } from './media-types.ts';
 import { memoryContent } from './memory.ts';
 import type { Image } from './resolve.ts';
 import type { BlobSource, Content, ImageSource } from './source.ts';
-import { readExtent } from './storage.ts';
+import { borrowed } from './storage.ts';
 
 /** What is new in an image that is made of another. */
 export interface Edit {
@@ -75,7 +75,8 @@ export function composeImage(
   const own = new Map<string, () => Content>(
     [config, root].map(({ descriptor, bytes }) => [descriptor.digest, () => memoryContent(bytes)]),
   );
-  if (layer !== undefined) own.set(layer.descriptor.digest, () => layerContent(layer));
+  if (layer !== undefined)
+    own.set(layer.descriptor.digest, () => borrowed(layer.fd, layer.descriptor.size));
   return {
     name,
     root: root.descriptor,
@@ -125,12 +126,4 @@ function completeHistory(image: Image | undefined): ImageHistory[] {
 /** Builders write null for what is empty, and mean the same as by leaving it out. */
 function withoutNulls(execution: ImageExecution): ImageExecution {
   return Object.fromEntries(Object.entries(execution).filter(([, value]) => value !== null));
-}
-
-function layerContent({ fd, descriptor }: WrittenLayer): Content {
-  return {
-    size: descriptor.size,
-    read: (from = 0) => readExtent({ fd, position: 0, size: descriptor.size, owned: false }, from),
-    release() {},
-  };
 }

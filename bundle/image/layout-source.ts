@@ -5,7 +5,7 @@ import { isIndexType, isManifestType } from './media-types.ts';
 import { readDocument } from './read-blob.ts';
 import { findTagged, parseImageReference } from './reference.ts';
 import type { BlobSource, Content, ImageSource } from './source.ts';
-import { readExtent, release, type Storage } from './storage.ts';
+import { openContent, type Storage } from './storage.ts';
 
 /** The blobs of a layout. `close` closes the storage. */
 export function layoutBlobs(storage: Storage): BlobSource {
@@ -57,12 +57,5 @@ async function referrersIn(
 
 function openBlob(storage: Storage, { digest }: Descriptor): Content | undefined {
   const { algorithm, encoded } = parseDigest(digest);
-  const extent = storage.open(`blobs/${algorithm}/${encoded}`);
-  return (
-    extent && {
-      size: extent.size,
-      read: (from) => readExtent(extent, from),
-      release: () => release(extent),
-    }
-  );
+  return openContent(storage, `blobs/${algorithm}/${encoded}`);
 }

@@ -62,6 +62,15 @@ export function parseName(text: string): ImageName {
   };
 }
 
+/** The name in an index, which another tool may have written: undefined where it is none of ours. */
+export function nameOf(text: string | undefined): ImageName | undefined {
+  try {
+    return text === undefined ? undefined : parseName(text);
+  } catch {
+    return undefined;
+  }
+}
+
 /** The whole name: `docker.io/library/alpine:latest`. `parseName` reads it back as it was. */
 export function formatName({ registry, repository, tag, digest }: ImageName): string {
   return `${registry}/${repository}${tag === undefined ? '' : `:${tag}`}${digest === undefined ? '' : `@${digest}`}`;

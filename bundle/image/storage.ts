@@ -1,6 +1,7 @@
 import { closeSync, read } from 'node:fs';
 import { promisify } from 'node:util';
 import { reason } from '../../runtime/linux/reason.ts';
+import type { Content } from './source.ts';
 
 const readAt = promisify(read);
 
@@ -37,6 +38,26 @@ export interface Storage {
 /** Gives an extent's descriptor back. */
 export function release(extent: Extent): void {
   if (extent.owned) closeSync(extent.fd);
+}
+
+/** The content of a layout's file. @returns undefined where there is none */
+export function openContent(storage: Storage, name: string): Content | undefined {
+  const extent = storage.open(name);
+  return extent && contentOf(extent);
+}
+
+/** The first bytes of an open file as content; the descriptor stays the caller's. */
+export function borrowed(fd: number, size: number): Content {
+  return contentOf({ fd, position: 0, size, owned: false });
+}
+
+/** An extent as content: to release that is to release the extent. */
+function contentOf(extent: Extent): Content {
+  return {
+    size: extent.size,
+    read: (from) => readExtent(extent, from),
+    release: () => release(extent),
+  };
 }
 
 /**

@@ -2,8 +2,8 @@ import { closeSync, fstatSync, mkdirSync, renameSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { Descriptor } from '../../schemas/image.ts';
 import { syncDirectory } from '../files/replace-file.ts';
-import type { Content, ImageDestination } from '../image/source.ts';
-import { readExtent } from '../image/storage.ts';
+import type { ImageDestination } from '../image/source.ts';
+import { borrowed } from '../image/storage.ts';
 import { blobFile, blobSize, STORE } from './files.ts';
 import type { Lease } from './leases.ts';
 import { append, openPartial, type Partial, removePartial } from './partial.ts';
@@ -32,7 +32,7 @@ export function openWriter(store: string, lease: Lease): BlobWriter {
       const file = begun.get(digest) ?? openPartial(store, digest);
       begun.set(digest, file);
       const found = fstatSync(file.fd).size;
-      return found === 0 || found > size ? undefined : contentOf(file, found);
+      return found === 0 || found > size ? undefined : borrowed(file.fd, found);
     },
     async write(descriptor, content, from = 0) {
       const { digest } = descriptor;
@@ -63,11 +63,6 @@ export function openWriter(store: string, lease: Lease): BlobWriter {
       begun.clear();
     },
   };
-}
-
-function contentOf({ fd }: Partial, size: number): Content {
-  const extent = { fd, position: 0, size, owned: false };
-  return { size, read: (from) => readExtent(extent, from), release() {} };
 }
 
 /** Writes what is missing. What can't be continued is removed when that fails. */

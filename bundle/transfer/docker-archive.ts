@@ -19,8 +19,8 @@ import { formatName, parseName } from '../image/name.ts';
 import { readNamed } from '../image/read-blob.ts';
 import { listing } from '../image/reference.ts';
 import { readIndex, readManifest } from '../image/resolve.ts';
-import type { BlobSource, Content, ImageSource } from '../image/source.ts';
-import { readExtent, release, type Storage } from '../image/storage.ts';
+import type { BlobSource, ImageSource } from '../image/source.ts';
+import { openContent, type Storage } from '../image/storage.ts';
 
 const LAYER = 'application/vnd.oci.image.layer.v1.tar';
 
@@ -208,14 +208,14 @@ async function synthesized(storage: Storage, { Config, Layers }: Entry): Promise
     async open(descriptor) {
       if (descriptor.digest === document.descriptor.digest) return memoryContent(document.bytes);
       const found = files.get(descriptor.digest);
-      return found === undefined ? undefined : openFile(storage, found);
+      return found === undefined ? undefined : openContent(storage, found);
     },
     close() {},
   };
 }
 
 async function describeLayer(storage: Storage, name: string, diffId: Digest): Promise<Descriptor> {
-  const content = openFile(storage, name);
+  const content = openContent(storage, name);
   if (content === undefined)
     throw new Error(`${storage.path} is incomplete: the layer ${name} is missing`);
   const hash = createHash('sha256');
@@ -239,15 +239,4 @@ async function describeLayer(storage: Storage, name: string, diffId: Digest): Pr
 function endingFor(start: Uint8Array): string {
   const magic = Buffer.from(start.subarray(0, 4)).toString('hex');
   return Object.entries(COMPRESSIONS).find(([known]) => magic.startsWith(known))?.[1] ?? '';
-}
-
-function openFile(storage: Storage, name: string): Content | undefined {
-  const extent = storage.open(name);
-  return (
-    extent && {
-      size: extent.size,
-      read: (from) => readExtent(extent, from),
-      release: () => release(extent),
-    }
-  );
 }

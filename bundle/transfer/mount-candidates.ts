@@ -1,4 +1,4 @@
-import { type ImageName, parseName } from '../image/name.ts';
+import { type ImageName, nameOf } from '../image/name.ts';
 import type { ImageSource } from '../image/source.ts';
 import type { RegistrySource } from '../registry/source.ts';
 import type { Store } from '../store/store.ts';
@@ -46,12 +46,4 @@ async function repositoriesOf(
     blobs.close();
   }
   return found;
-}
-
-function nameOf(text: string | undefined): ImageName | undefined {
-  try {
-    return text === undefined ? undefined : parseName(text);
-  } catch {
-    return undefined;
-  }
 }

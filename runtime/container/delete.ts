@@ -3,14 +3,11 @@ import { Cgroup } from '../cgroups/cgroup.ts';
 import type { UnitId } from '../cgroups/systemd/scope.ts';
 import { SIG } from '../linux/constants.ts';
 import { removeGroups } from './intel-rdt.ts';
-import { killProcesses } from './kill.ts';
+import { killAndWait, killProcesses, PATIENCE } from './kill.ts';
 import { debug, warn } from './log.ts';
 import { signalProcess, waitForExit } from './process.ts';
-import { type ContainerState, initOf, statusOf } from './state.ts';
+import { type ContainerState, statusOf } from './state.ts';
 import { type ContainerStore, type Lock, NoSuchContainer } from './store.ts';
-
-/** Milliseconds that killed processes get to end. */
-const PATIENCE = 10_000;
 
 /**
  * Deletes a stopped container, or one that was created and never started: the `delete`
@@ -87,12 +84,7 @@ function lockByForce(store: ContainerStore, id: string): Lock {
  * that follow. For who holds its lock.
  */
 export async function destroy(store: ContainerStore, state: ContainerState): Promise<void> {
-  killProcesses(state);
-  if (!waitForExit(initOf(state), PATIENCE))
-    throw new Error(
-      `cannot delete container ${JSON.stringify(state.id)}: its init (PID ${state.pid}) is still running ` +
-        `${PATIENCE / 1000} seconds after SIGKILL`,
-    );
+  killAndWait(state, 'delete');
   if (state.unit !== undefined) await stopUnit(state.unit);
   if (state.cgroup !== null) Cgroup.at(state.cgroup).remove();
   if (state.intelRdt !== undefined) removeGroups(state.intelRdt);

@@ -1,13 +1,16 @@
 import { constants } from 'node:os';
 import { Cgroup } from '../cgroups/cgroup.ts';
 import { reason } from '../linux/reason.ts';
-import { type ProcessId, signalProcess, startTimeOf } from './process.ts';
+import { type ProcessId, signalProcess, startTimeOf, waitForExit } from './process.ts';
 import { processesOf } from './processes.ts';
 import { type ContainerState, initOf, statusOf, waitsForStart } from './state.ts';
 import type { ContainerStore } from './store.ts';
 
 const { SIGCHLD, SIGCONT, SIGKILL, SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU, SIGURG, SIGWINCH } =
   constants.signals;
+
+/** Milliseconds that killed processes get to end. */
+export const PATIENCE = 10_000;
 
 /** The signals that do not end a process which has no handler for them, signal(7). */
 const HARMLESS: readonly number[] = [
@@ -103,6 +106,21 @@ export function killProcesses(state: ContainerState): void {
   if (state.cgroup !== null) Cgroup.at(state.cgroup).kill();
   // Also by its PID: it may not have joined its cgroup yet, or have none.
   signalProcess(initOf(state), SIGKILL);
+}
+
+/**
+ * Kills every process of a container, and waits until its init has ended.
+ *
+ * @param purpose what could not be done to the container, if it does not end
+ * @throws Error in one line when it still runs after `PATIENCE`
+ */
+export function killAndWait(state: ContainerState, purpose: 'stop' | 'delete'): void {
+  killProcesses(state);
+  if (!waitForExit(initOf(state), PATIENCE))
+    throw new Error(
+      `cannot ${purpose} container ${JSON.stringify(state.id)}: its init (PID ${state.pid}) is still running ` +
+        `${PATIENCE / 1000} seconds after SIGKILL`,
+    );
 }
 
 function send(process: ProcessId, signal: number, id: string): boolean {

@@ -1,6 +1,6 @@
 import { constants } from 'node:os';
 import { Cgroup } from '../cgroups/cgroup.ts';
-import { killContainer, killProcesses } from './kill.ts';
+import { killAndWait, killContainer } from './kill.ts';
 import { debug, warn } from './log.ts';
 import { isAlive, waitForExit } from './process.ts';
 import { parseSignal, signalName } from './signals.ts';
@@ -11,8 +11,6 @@ const { SIGTERM } = constants.signals;
 
 /** Where image-spec's conversion.md keeps the image's stop signal. */
 const STOP_SIGNAL = 'org.opencontainers.image.stopSignal';
-/** Milliseconds that killed processes get to end. */
-const PATIENCE = 10_000;
 
 export interface StopOptions {
   /** How long the container gets to end by itself; Infinity waits for ever. */
@@ -83,10 +81,5 @@ function reached(store: ContainerStore, state: ContainerState, signal: number): 
 
 function end(state: ContainerState): void {
   debug(`container ${state.id}: SIGKILL`);
-  killProcesses(state);
-  if (!waitForExit(initOf(state), PATIENCE))
-    throw new Error(
-      `cannot stop container ${JSON.stringify(state.id)}: its init (PID ${state.pid}) is still running ` +
-        `${PATIENCE / 1000} seconds after SIGKILL`,
-    );
+  killAndWait(state, 'stop');
 }

@@ -106,6 +106,16 @@ export function planHook(
     on: ['ENOENT'],
     ...origin,
   };
+  return hookPlan(
+    [],
+    [
+      ...defaultSignals(caller.ignoredSignals),
+      ...becomeHook({ hook, pointer, enter: [enter], environment: caller.environment }, caller),
+    ],
+  );
+}
+
+function hookPlan(descriptors: readonly DescriptorRequest[], steps: readonly Step[]): Plan {
   return {
     cloneFlags: 0,
     firstDescriptor: FIRST_DESCRIPTOR,
@@ -114,11 +124,9 @@ export function planHook(
       { name: 'control', source: { kind: 'control' }, pointer: '' },
       { name: 'progress', source: { kind: 'given' }, pointer: '' },
       ...STREAM_DESCRIPTORS,
+      ...descriptors,
     ],
-    steps: [
-      ...defaultSignals(caller.ignoredSignals),
-      ...becomeHook({ hook, pointer, enter: [enter], environment: caller.environment }, caller),
-    ],
+    steps,
   };
 }
 
@@ -163,18 +171,9 @@ export function planStartHook(hook: Hook, index: number, options: StartHookOptio
     capabilities: { bounding, permitted: bounding, effective: bounding },
   };
   const enter = [call('chdir', ['/'], { pointer, why: 'change to the root directory' })];
-  return {
-    cloneFlags: 0,
-    firstDescriptor: FIRST_DESCRIPTOR,
-    preserved: [],
-    descriptors: [
-      { name: 'control', source: { kind: 'control' }, pointer: '' },
-      { name: 'progress', source: { kind: 'given' }, pointer: '' },
-      ...STREAM_DESCRIPTORS,
-      ...ENTER_DESCRIPTORS,
-      ...labelDescriptors(root),
-    ],
-    steps: [
+  return hookPlan(
+    [...ENTER_DESCRIPTORS, ...labelDescriptors(root)],
+    [
       ...defaultSignals(caller.ignoredSignals),
       { kind: 'report', point: 'cgroup', answer: {}, pointer, why: 'be moved into the cgroup' },
       ...enterContainer(joined),
@@ -183,7 +182,7 @@ export function planStartHook(hook: Hook, index: number, options: StartHookOptio
       ...credentials(config, root, { lastCapability }),
       ...becomeHook({ hook, pointer, enter, environment }, caller),
     ],
-  };
+  );
 }
 
 /** A zeroed `struct sigaction` is SIG_DFL without flags, sigaction(2). */

@@ -1,6 +1,7 @@
 import type { Command, Positional } from '../command.ts';
 import { FORMAT } from '../format.ts';
 import { PACKING, REMARKS } from '../make-options.ts';
+import { OUTPUT } from '../output-flag.ts';
 import { ROOT } from './root-flag.ts';
 
 const BUNDLE: Positional = { name: 'bundle', about: 'a directory that scow-bundle has made' };
@@ -47,14 +48,7 @@ const EXPORT: Command = {
   positionals: [
     { name: 'bundle', about: "a bundle's directory, or the name of an image, or oci:DIR[:TAG]" },
   ],
-  flags: [
-    {
-      name: 'output',
-      short: 'o',
-      value: 'FILE',
-      about: 'where to; standard output by default, if that is no terminal',
-    },
-  ],
+  flags: [OUTPUT],
   examples: ['scow-bundle export -o rootfs.tar bundle', 'scow-bundle export alpine | tar -t'],
   userNamespace: 'files',
   load: () => import('./export.ts'),

@@ -1,11 +1,9 @@
 import { print } from '../../../runtime/linux/output.ts';
 import { type HistoryLine, historyOf } from '../../image/history.ts';
-import { findImage } from '../../image/resolve.ts';
-import { openSource } from '../../transfer/locations.ts';
 import { age, bytes, columns, shortId } from '../columns.ts';
 import type { Input } from '../command.ts';
 import { jsonText, wantsJson } from '../format.ts';
-import { locationOptions, platformOf } from '../transfer/options.ts';
+import { withImage } from '../look/with-image.ts';
 
 /** Characters of a command line that fit beside the other columns. */
 const ROOM = 45;
@@ -13,17 +11,12 @@ const ROOM = 45;
 /** Shows how an image was made. @returns the exit status */
 export async function run(input: Input): Promise<number> {
   const json = wantsJson(input);
-  const platform = platformOf(input);
-  const source = await openSource(input.text('image') ?? '', locationOptions(input));
-  try {
-    const lines = historyOf(await findImage(source, platform)).reverse();
-    if (json) print(jsonText(lines));
-    else if (input.switch('quiet')) print(layersOf(lines, input));
-    else print(table(lines, input));
-    return 0;
-  } finally {
-    source.close();
-  }
+  const history = await withImage(input, input.text('image') ?? '', (_, image) => historyOf(image));
+  const lines = history.reverse();
+  if (json) print(jsonText(lines));
+  else if (input.switch('quiet')) print(layersOf(lines, input));
+  else print(table(lines, input));
+  return 0;
 }
 
 function layersOf(lines: readonly HistoryLine[], input: Input): string {

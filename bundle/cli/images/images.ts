@@ -1,5 +1,5 @@
 import { print } from '../../../runtime/linux/output.ts';
-import { formatName, type ImageName, parseName } from '../../image/name.ts';
+import { formatName, nameOf, parseName } from '../../image/name.ts';
 import { openStore } from '../../store/store.ts';
 import { type Summary, summarise } from '../../store/summary.ts';
 import { age, bytes, columns, shortId } from '../columns.ts';
@@ -81,13 +81,4 @@ function partsOf(name: string | undefined): { repository: string; tag: string } 
   if (parts === undefined) return { repository: name ?? NONE, tag: NONE };
   const { tag, digest: _, ...path } = parts;
   return { repository: formatName(path), tag: tag ?? NONE };
-}
-
-function nameOf(text: string | undefined): ImageName | undefined {
-  try {
-    return text === undefined ? undefined : parseName(text);
-  } catch {
-    // Another tool's name.
-    return undefined;
-  }
 }

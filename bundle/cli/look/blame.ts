@@ -1,12 +1,10 @@
 import { print } from '../../../runtime/linux/output.ts';
-import { findImage } from '../../image/resolve.ts';
 import { printable } from '../../layers/names.ts';
 import { type Blame, blame, type LayerBlame, type PathHistory } from '../../look/blame.ts';
-import { openSource } from '../../transfer/locations.ts';
 import { bytes, columns, shortId } from '../columns.ts';
 import type { Input } from '../command.ts';
 import { jsonText, wantsJson } from '../format.ts';
-import { locationOptions, platformOf } from '../transfer/options.ts';
+import { withImage } from './with-image.ts';
 
 /** Paths with the largest waste that are shown. */
 const MOST = 10;
@@ -17,19 +15,13 @@ const ROOM = 60;
 /** Shows which layer did what. @returns the exit status */
 export async function run(input: Input): Promise<number> {
   const json = wantsJson(input);
-  const platform = platformOf(input);
-  const source = await openSource(input.text('image') ?? '', locationOptions(input));
-  try {
-    const found = await blame(source, await findImage(source, platform));
-    const path = input.text('path');
-    const paths = path === undefined ? found.paths : below(path, found.paths);
-    if (json) print(jsonText({ layers: found.layers.map(layerJson), paths: paths.map(pathJson) }));
-    else if (path !== undefined || input.switch('all')) print(pathTable(paths, found.layers));
-    else print(`${layerTable(found)}${wasteTable(found)}`);
-    return 0;
-  } finally {
-    source.close();
-  }
+  const found = await withImage(input, input.text('image') ?? '', blame);
+  const path = input.text('path');
+  const paths = path === undefined ? found.paths : below(path, found.paths);
+  if (json) print(jsonText({ layers: found.layers.map(layerJson), paths: paths.map(pathJson) }));
+  else if (path !== undefined || input.switch('all')) print(pathTable(paths, found.layers));
+  else print(`${layerTable(found)}${wasteTable(found)}`);
+  return 0;
 }
 
 /** @throws Error where there was never such a path */

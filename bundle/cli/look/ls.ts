@@ -1,34 +1,25 @@
 import { print } from '../../../runtime/linux/output.ts';
-import { findImage } from '../../image/resolve.ts';
 import { printable } from '../../layers/names.ts';
 import { ImageView, type ViewedFile } from '../../look/view.ts';
-import { openSource } from '../../transfer/locations.ts';
 import type { Input } from '../command.ts';
 import { jsonText, wantsJson } from '../format.ts';
-import { locationOptions, platformOf } from '../transfer/options.ts';
 import { placeOf } from './place.ts';
+import { withImage } from './with-image.ts';
 
 /** Lists what an image has in a directory. @returns the exit status */
 export async function run(input: Input): Promise<number> {
   const json = wantsJson(input);
   const { image, path } = placeOf(input);
-  const platform = platformOf(input);
-  const source = await openSource(image, locationOptions(input));
-  try {
-    const view = await ImageView.of(source, await findImage(source, platform));
-    const bytes = Buffer.from(path).toString('latin1');
-    const found = view.find(bytes);
-    if (found === undefined) throw new Error(`${path}: there is nothing in the image`);
-    const recursive = input.switch('recursive') ?? false;
-    const files = found.isDirectory ? [...view.list(bytes, recursive)] : [found];
-    if (json) print(jsonText(files.map(fields)));
-    else if (input.switch('long'))
-      print(files.map((file) => `${long(file, recursive)}\n`).join(''));
-    else print(files.map((file) => `${nameOf(file, recursive)}\n`).join(''));
-    return 0;
-  } finally {
-    source.close();
-  }
+  const view = await withImage(input, image, (source, found) => ImageView.of(source, found));
+  const bytes = Buffer.from(path).toString('latin1');
+  const found = view.find(bytes);
+  if (found === undefined) throw new Error(`${path}: there is nothing in the image`);
+  const recursive = input.switch('recursive') ?? false;
+  const files = found.isDirectory ? [...view.list(bytes, recursive)] : [found];
+  if (json) print(jsonText(files.map(fields)));
+  else if (input.switch('long')) print(files.map((file) => `${long(file, recursive)}\n`).join(''));
+  else print(files.map((file) => `${nameOf(file, recursive)}\n`).join(''));
+  return 0;
 }
 
 function nameOf({ path }: ViewedFile, whole: boolean): string {

@@ -2,6 +2,7 @@ import type { Command, Flag } from '../command.ts';
 import { FORMAT } from '../format.ts';
 import { PACKING, REMARKS } from '../make-options.ts';
 import { MAX_BLOBS, MAX_SIZE } from '../max-size.ts';
+import { OUTPUT } from '../output-flag.ts';
 import { PLATFORM, PLATFORM_FLAGS, PROGRESS_FLAGS, REGISTRY_FLAGS } from './options.ts';
 
 /** How the work on an archive is shown. */
@@ -153,12 +154,7 @@ export const TRANSFER: readonly Command[] = [
     about: 'write images of the store into one archive',
     positionals: [{ name: 'image', about: 'names, digests or IDs', many: true }],
     flags: [
-      {
-        name: 'output',
-        short: 'o',
-        value: 'FILE',
-        about: 'where to; standard output by default, if that is no terminal',
-      },
+      OUTPUT,
       {
         name: 'format',
         value: 'docker|oci',

@@ -1,5 +1,5 @@
-import { readFileSync } from 'node:fs';
 import type { DeviceRule } from '../../schemas/runtime-config.ts';
+import { readFileSync } from '../linux/files.ts';
 import { SyscallError, syscall } from '../linux/syscall.ts';
 import { attachedPrograms, attachProgram, detachProgram, loadProgram } from './bpf.ts';
 import { type Cgroup, REMOVED } from './cgroup.ts';

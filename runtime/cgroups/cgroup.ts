@@ -1,15 +1,15 @@
+import { dirname, join } from 'node:path';
+import { O } from '../linux/constants.ts';
 import {
   chownSync,
   closeSync,
   existsSync,
+  listSync,
   openSync,
-  readdirSync,
   readFileSync,
   rmdirSync,
   writeSync,
-} from 'node:fs';
-import { dirname, join } from 'node:path';
-import { O } from '../linux/constants.ts';
+} from '../linux/files.ts';
 import { poll } from '../linux/poll.ts';
 import { codeOf, reason } from '../linux/reason.ts';
 import { syscall } from '../linux/syscall.ts';
@@ -272,7 +272,7 @@ function readPids(path: string): number[] {
   } catch (error) {
     // The processes of a threaded cgroup are listed by the domain above it; reading it is
     // EOPNOTSUPP, which the engines call ENOTSUP.
-    if (isGone(error) || (error as NodeJS.ErrnoException).code === 'ENOTSUP') return [];
+    if (isGone(error) || (error as NodeJS.ErrnoException).code === 'EOPNOTSUPP') return [];
     throw error;
   }
   // Processes outside this PID namespace are listed as 0.
@@ -284,8 +284,8 @@ function readPids(path: string): number[] {
 
 function children(path: string): string[] {
   try {
-    return readdirSync(path, { withFileTypes: true })
-      .filter((entry) => entry.isDirectory())
+    return listSync(path)
+      .filter((entry) => entry.directory)
       .map((entry) => join(path, entry.name));
   } catch (error) {
     if (isGone(error)) return [];

@@ -1,6 +1,6 @@
-import { closeSync, openSync, readFileSync, writeSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { O } from '../linux/constants.ts';
+import { closeSync, openSync, readFileSync, writeSync } from '../linux/files.ts';
 import { codeOf } from '../linux/reason.ts';
 import { findHierarchy } from './hierarchy.ts';
 
@@ -60,7 +60,7 @@ function hasProcesses(cgroup: string): boolean {
   try {
     return readFileSync(`${cgroup}/cgroup.procs`, 'latin1') !== '';
   } catch (error) {
-    return codeOf(error) === 'ENOTSUP';
+    return codeOf(error) === 'EOPNOTSUPP';
   }
 }
 

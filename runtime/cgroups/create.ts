@@ -1,5 +1,5 @@
-import { mkdirSync, readFileSync, rmdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { mkdirSync, readFileSync, rmdirSync } from '../linux/files.ts';
 import { reason } from '../linux/reason.ts';
 import { Cgroup } from './cgroup.ts';
 import { isGone, readEvents } from './events.ts';

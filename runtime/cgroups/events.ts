@@ -1,6 +1,6 @@
-import { closeSync, openSync, readSync } from 'node:fs';
 import { join } from 'node:path';
-import { POLL } from '../linux/constants.ts';
+import { O, POLL } from '../linux/constants.ts';
+import { closeSync, openSync, readSync } from '../linux/files.ts';
 import { poll } from '../linux/poll.ts';
 
 /** What `cgroup.events` says of a cgroup (the kernel's cgroup-v2.rst, Core Interface Files). */
@@ -51,7 +51,7 @@ function withEvents<Result>(
 ): Result | Gone {
   let fd: number;
   try {
-    fd = openSync(join(path, 'cgroup.events'), 'r');
+    fd = openSync(join(path, 'cgroup.events'), O.RDONLY);
   } catch (error) {
     if (isGone(error)) return 'gone';
     throw error;

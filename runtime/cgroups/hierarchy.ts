@@ -1,5 +1,5 @@
-import { readFileSync, statfsSync } from 'node:fs';
 import { MAGIC } from '../linux/constants.ts';
+import { fileSystemTypeOf, readFileSync } from '../linux/files.ts';
 import { reason } from '../linux/reason.ts';
 
 /** A mounted cgroup v2 hierarchy. */
@@ -30,7 +30,7 @@ export function findHierarchy(): Hierarchy {
   for (const { mountPoint, root } of mounts.sort((a, b) => rank(a) - rank(b))) {
     try {
       // A mount that a later one hides is still listed: what counts is what the path leads to.
-      if (statfsSync(mountPoint).type === MAGIC.CGROUP2_SUPER) return { mountPoint, root };
+      if (fileSystemTypeOf(mountPoint) === MAGIC.CGROUP2_SUPER) return { mountPoint, root };
     } catch (error) {
       failures.push(`${mountPoint}: ${reason(error)}`);
     }

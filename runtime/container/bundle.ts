@@ -1,9 +1,9 @@
-import { closeSync, openSync, readFileSync } from 'node:fs';
 import { withoutAbsent } from '../../schemas/absent.ts';
 import { isValidRuntimeConfig } from '../../schemas/decide.ts';
 import { parseJson } from '../../schemas/parse-json.ts';
 import type { RuntimeConfig } from '../../schemas/runtime-config.ts';
 import { O } from '../linux/constants.ts';
+import { closeSync, openSync, readFileSync } from '../linux/files.ts';
 import { reason } from '../linux/reason.ts';
 
 /** A valid config.json. */

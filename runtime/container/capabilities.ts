@@ -1,5 +1,5 @@
-import { readFileSync } from 'node:fs';
 import type { Capabilities, CapabilityName, Process } from '../../schemas/runtime-config.ts';
+import { readFileSync } from '../linux/files.ts';
 import { capabilityNumber } from '../plan/capabilities.ts';
 import { warn } from './log.ts';
 

@@ -1,5 +1,5 @@
-import { readlinkSync } from 'node:fs';
 import { batchInUserNamespace, type Run } from '../linux/elsewhere.ts';
+import { readlinkSync } from '../linux/files.ts';
 import { reason } from '../linux/reason.ts';
 import { batch } from '../linux/syscall.ts';
 import { COPY_UP } from '../plan/copy-up.ts';

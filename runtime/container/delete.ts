@@ -1,7 +1,7 @@
-import { existsSync } from 'node:fs';
 import { Cgroup } from '../cgroups/cgroup.ts';
 import type { UnitId } from '../cgroups/systemd/scope.ts';
 import { SIG } from '../linux/constants.ts';
+import { existsSync } from '../linux/files.ts';
 import { removeGroups } from './intel-rdt.ts';
 import { killAndWait, killProcesses, PATIENCE } from './kill.ts';
 import { debug, warn } from './log.ts';

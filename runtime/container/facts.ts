@@ -1,16 +1,16 @@
+import { join } from 'node:path';
+import type { RuntimeConfig } from '../../schemas/runtime-config.ts';
+import { AT, OPEN_TREE_CLOEXEC, OPEN_TREE_CLONE } from '../linux/constants.ts';
+import { errnoCode } from '../linux/errno.ts';
 import {
   existsSync,
-  lstatSync,
   readFileSync,
   readlinkSync,
   realpathSync,
   type Stats,
   statSync,
-} from 'node:fs';
-import { join } from 'node:path';
-import type { RuntimeConfig } from '../../schemas/runtime-config.ts';
-import { AT, OPEN_TREE_CLOEXEC, OPEN_TREE_CLONE } from '../linux/constants.ts';
-import { errnoCode } from '../linux/errno.ts';
+  tryLstat,
+} from '../linux/files.ts';
 import { reason } from '../linux/reason.ts';
 import { syscall, trySyscall } from '../linux/syscall.ts';
 import { absolute, inContainer } from '../plan/bind.ts';
@@ -67,7 +67,7 @@ export function readCaller(): Caller {
 function findRootfs(config: RuntimeConfig, bundle: string): string {
   const path = absolute(config.root?.path ?? 'rootfs', bundle);
   try {
-    const real = realpathSync.native(path);
+    const real = realpathSync(path);
     if (statSync(real).isDirectory()) return real;
   } catch (cause) {
     throw new Error(`cannot use ${path} as the root filesystem: ${reason(cause)}  [/root/path]`, {
@@ -133,11 +133,7 @@ export function resolveInRoot(rootfs: string, path: string): Destination {
 
 /** What cannot be looked at counts as missing: init will say why it cannot. */
 function entryAt(path: string): Stats | undefined {
-  try {
-    return lstatSync(path, { throwIfNoEntry: false });
-  } catch {
-    return undefined;
-  }
+  return tryLstat(path);
 }
 
 /** Where a symlink leads; undefined when there is none, or no longer. */

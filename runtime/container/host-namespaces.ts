@@ -1,6 +1,6 @@
-import { statSync } from 'node:fs';
 import type { NamespaceType, RuntimeConfig } from '../../schemas/runtime-config.ts';
 import { pointerTo } from '../../schemas/violation.ts';
+import { statSync } from '../linux/files.ts';
 
 /** Their names below /proc/PID/ns, namespaces(7). */
 const FILES = { network: 'net', ipc: 'ipc', uts: 'uts', user: 'user' } as const;
@@ -49,7 +49,7 @@ function isOwn(path: string, own: string): boolean {
   const here = statSync(own);
   try {
     const there = statSync(path);
-    return there.ino === here.ino && there.dev === here.dev;
+    return there.identity === here.identity;
   } catch {
     return false;
   }

@@ -1,5 +1,5 @@
-import { readFileSync, writeFileSync } from 'node:fs';
 import type { IdMapping, RuntimeConfig } from '../../schemas/runtime-config.ts';
+import { readFileSync, writeFileSync } from '../linux/files.ts';
 import { reason } from '../linux/reason.ts';
 
 /**

@@ -1,10 +1,10 @@
-import { closeSync, openSync } from 'node:fs';
 import type { RuntimeConfig } from '../../schemas/runtime-config.ts';
 import type { Cgroup } from '../cgroups/cgroup.ts';
 import { Conversation, type InitMessage } from '../init/conversation.ts';
 import { launch } from '../init/launch.ts';
 import { O, POLL, SIG } from '../linux/constants.ts';
 import { errnoName, explainErrno } from '../linux/errno.ts';
+import { closeSync, openSync } from '../linux/files.ts';
 import { waitFor } from '../linux/poll.ts';
 import { reason } from '../linux/reason.ts';
 import { socketPair } from '../linux/socket.ts';

@@ -1,7 +1,14 @@
-import { existsSync, mkdirSync, readFileSync, rmdirSync, statfsSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { IntelRdt } from '../../schemas/runtime-config.ts';
 import { MAGIC } from '../linux/constants.ts';
+import {
+  existsSync,
+  fileSystemTypeOf,
+  mkdirSync,
+  readFileSync,
+  rmdirSync,
+  writeFileSync,
+} from '../linux/files.ts';
 import { codeOf, reason } from '../linux/reason.ts';
 
 const POINTER = '/linux/intelRdt';
@@ -37,7 +44,7 @@ export function findResctrl(): string {
 
 function isResctrl(path: string): boolean {
   try {
-    return statfsSync(path).type === MAGIC.RDTGROUP_SUPER;
+    return fileSystemTypeOf(path) === MAGIC.RDTGROUP_SUPER;
   } catch {
     return false;
   }

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync } from '../linux/files.ts';
 
 const TYPES: readonly (string | undefined)[] = ['proc', 'sysfs'];
 

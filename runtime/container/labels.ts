@@ -1,6 +1,6 @@
-import { readFileSync } from 'node:fs';
 import type { RuntimeConfig } from '../../schemas/runtime-config.ts';
 import { MAGIC } from '../linux/constants.ts';
+import { readFileSync } from '../linux/files.ts';
 import { trySyscall } from '../linux/syscall.ts';
 
 const APPARMOR = '/sys/module/apparmor/parameters/enabled';

@@ -1,7 +1,7 @@
-import { writeFileSync } from 'node:fs';
 import type { Process } from '../../schemas/runtime-config.ts';
 import { inheritedNofile, type Limit } from '../launcher/environment.ts';
 import { explainErrno } from '../linux/errno.ts';
+import { writeFileSync } from '../linux/files.ts';
 import { codeOf, reason } from '../linux/reason.ts';
 import { type SyscallError, syscall, trySyscall, writeWord } from '../linux/syscall.ts';
 

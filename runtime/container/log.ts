@@ -1,4 +1,5 @@
-import { openSync, writeSync } from 'node:fs';
+import { O } from '../linux/constants.ts';
+import { openSync, writeSync } from '../linux/files.ts';
 import { reason } from '../linux/reason.ts';
 
 export type LogFormat = 'text' | 'json';
@@ -38,7 +39,7 @@ export function openLog(wanted: LogOptions): void {
   logFile = undefined;
   if (wanted.file === undefined) return;
   try {
-    logFile = openSync(wanted.file, 'a', 0o644);
+    logFile = openSync(wanted.file, O.WRONLY | O.CREAT | O.APPEND, 0o644);
   } catch (cause) {
     throw new Error(`cannot open the log file ${wanted.file}: ${reason(cause)}`, { cause });
   }

@@ -1,7 +1,7 @@
-import { closeSync, openSync, writeFileSync } from 'node:fs';
 import type { IdMapping, RuntimeConfig } from '../../schemas/runtime-config.ts';
 import { AT, MOUNT_ATTR, O, OPEN_TREE_CLOEXEC, OPEN_TREE_CLONE } from '../linux/constants.ts';
 import { sleepInNewUserNamespace } from '../linux/elsewhere.ts';
+import { closeSync, openSync, writeFileSync } from '../linux/files.ts';
 import { codeOf, reason } from '../linux/reason.ts';
 import { syscall, writeWord } from '../linux/syscall.ts';
 import { idMapOf } from '../plan/bind.ts';

@@ -1,5 +1,6 @@
-import { renameSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
+import { O } from '../linux/constants.ts';
+import { renameSync, unlinkIfThere, writeFileSync } from '../linux/files.ts';
 import { codeOf, reason } from '../linux/reason.ts';
 
 /**
@@ -11,15 +12,15 @@ export function writePidFile(file: string, pid: number): void {
   const temporary = join(dirname(file), `.${basename(file)}.${process.pid}`);
   try {
     // Never through a link that somebody laid there.
-    writeFileSync(temporary, String(pid), { mode: 0o666, flag: 'wx' });
+    writeFileSync(temporary, String(pid), { flag: O.WRONLY | O.CREAT | O.EXCL });
     renameSync(temporary, file);
   } catch (cause) {
-    if (codeOf(cause) !== 'EEXIST') rmSync(temporary, { force: true });
+    if (codeOf(cause) !== 'EEXIST') unlinkIfThere(temporary);
     throw new Error(`cannot write the PID file ${file}: ${reason(cause)}`, { cause });
   }
 }
 
 /** Removes it, if it is there. */
 export function removePidFile(file: string): void {
-  rmSync(file, { force: true });
+  unlinkIfThere(file);
 }

@@ -1,5 +1,5 @@
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import type { RuntimeConfig } from '../../schemas/runtime-config.ts';
+import { listSync, readFileSync, readlinkSync } from '../linux/files.ts';
 import { logDescriptor } from './log.ts';
 
 const FIRST = 3;
@@ -23,7 +23,7 @@ const ENGINES_OWN: ReadonlySet<string> = new Set([
 export function callersDescriptors(count: number): number[] {
   if (count === 0) return [];
   const open = new Map<number, string>();
-  for (const name of readdirSync('/proc/self/fd')) {
+  for (const { name } of listSync('/proc/self/fd')) {
     const what = whatIs(name);
     if (what !== undefined) open.set(Number(name), what);
   }

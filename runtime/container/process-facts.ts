@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync } from '../linux/files.ts';
 import type { ProcessFacts } from '../plan/facts.ts';
 import { callersNofile } from './limits.ts';
 

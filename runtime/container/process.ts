@@ -1,6 +1,6 @@
-import { closeSync, readFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import { POLL, SIG } from '../linux/constants.ts';
+import { closeSync, readFileSync } from '../linux/files.ts';
 import { waitFor } from '../linux/poll.ts';
 import { codeOf } from '../linux/reason.ts';
 import { SyscallError, trySyscall } from '../linux/syscall.ts';

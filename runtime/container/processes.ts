@@ -1,6 +1,6 @@
-import { closeSync, openSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { Cgroup } from '../cgroups/cgroup.ts';
 import { NS_GET_PARENT, O } from '../linux/constants.ts';
+import { closeSync, listSync, openSync, readFileSync, readlinkSync } from '../linux/files.ts';
 import { trySyscall } from '../linux/syscall.ts';
 import { isAlive } from './process.ts';
 import { type ContainerState, initOf } from './state.ts';
@@ -47,9 +47,9 @@ function familyOf(eldest: number): number[] {
 }
 
 function allPids(): number[] {
-  return readdirSync('/proc')
-    .filter((name) => /^\d+$/.test(name))
-    .map(Number);
+  return listSync('/proc')
+    .filter(({ name }) => /^\d+$/.test(name))
+    .map(({ name }) => Number(name));
 }
 
 /** @returns undefined when the process is gone */

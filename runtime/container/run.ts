@@ -1,5 +1,5 @@
-import { closeSync } from 'node:fs';
 import { PR } from '../linux/constants.ts';
+import { closeSync } from '../linux/files.ts';
 import { syscall } from '../linux/syscall.ts';
 import { type CreateOptions, checkTerminal, create } from './create.ts';
 import { forceDeleteContainer } from './delete.ts';

@@ -1,5 +1,5 @@
-import { lstatSync, readlinkSync, type Stats, statSync } from 'node:fs';
 import type { Mount, RuntimeConfig } from '../../schemas/runtime-config.ts';
+import { lstatSync, readlinkSync, type Stats, statSync } from '../linux/files.ts';
 import { reason } from '../linux/reason.ts';
 import { trySyscall } from '../linux/syscall.ts';
 import { absolute, insideContainer } from '../plan/bind.ts';

@@ -1,25 +1,24 @@
-import {
-  chmodSync,
-  closeSync,
-  existsSync,
-  fstatSync,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmdirSync,
-  rmSync,
-  statSync,
-  unlinkSync,
-  writeFileSync,
-} from 'node:fs';
 import { constants } from 'node:os';
 import { dirname, join } from 'node:path';
 import { parseJson } from '../../schemas/parse-json.ts';
 import type { RuntimeConfig } from '../../schemas/runtime-config.ts';
 import { LOCK, O } from '../linux/constants.ts';
-import { codeOf, reason } from '../linux/reason.ts';
+import {
+  chmodSync,
+  closeSync,
+  existsSync,
+  fstatSync,
+  listSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmdirSync,
+  tryStat,
+  unlinkIfThere,
+  writeFileSync,
+} from '../linux/files.ts';
+import { reason } from '../linux/reason.ts';
 import { SyscallError, trySyscall } from '../linux/syscall.ts';
 import { CONFIG, type ContainerState, STATE_FILE } from './state.ts';
 
@@ -180,9 +179,9 @@ export class ContainerStore {
 
   /** The IDs of all containers, in order of their characters; none when the root is not there. */
   list(): string[] {
-    let entries: import('node:fs').Dirent[];
+    let entries: ReturnType<typeof listSync>;
     try {
-      entries = readdirSync(this.root, { withFileTypes: true });
+      entries = listSync(this.root);
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
       throw new Error(`cannot list the containers in ${this.root}: ${reason(error)}`, {
@@ -190,7 +189,7 @@ export class ContainerStore {
       });
     }
     return entries
-      .filter((entry) => entry.isDirectory() && !entry.name.startsWith(SHARED))
+      .filter((entry) => entry.directory && !entry.name.startsWith(SHARED))
       .map((entry) => entry.name)
       .sort();
   }
@@ -201,9 +200,9 @@ export class ContainerStore {
    */
   remove(id: string): void {
     const directory = this.directory(id);
-    for (const name of readdirSync(directory))
-      if (name !== STATE_FILE) removeEntry(join(directory, name));
-    removeEntry(join(directory, STATE_FILE));
+    for (const entry of listSync(directory))
+      if (entry.name !== STATE_FILE) remove(join(directory, entry.name), entry.directory);
+    unlinkIfThere(join(directory, STATE_FILE));
     rmdirSync(directory);
   }
 
@@ -281,28 +280,27 @@ function withoutBigint(_key: string, value: unknown): unknown {
  * @returns false when it was there
  */
 function makeDirectories(path: string): boolean {
-  if (existsSync(path) && statSync(path).isDirectory()) return false;
+  if (tryStat(path)?.isDirectory()) return false;
   const parent = dirname(path);
   if (!existsSync(parent)) makeDirectories(parent);
   try {
     mkdirSync(path, 0o700);
   } catch (error) {
     // Another scow may have made it meanwhile.
-    const made = statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
+    const made = tryStat(path)?.isDirectory() ?? false;
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST' || !made) throw error;
   }
   return true;
 }
 
-/** Files are removed without rmSync, whose first call takes longer than a deletion does otherwise. */
-function removeEntry(path: string): void {
-  try {
-    unlinkSync(path);
-  } catch (error) {
-    const code = codeOf(error);
-    if (code === 'EISDIR') rmSync(path, { recursive: true, force: true });
-    else if (code !== 'ENOENT') throw error;
+/** What is in a container's directory: files, and a directory of sockets. */
+function remove(path: string, directory: boolean): void {
+  if (!directory) {
+    unlinkIfThere(path);
+    return;
   }
+  for (const entry of listSync(path)) remove(join(path, entry.name), entry.directory);
+  rmdirSync(path);
 }
 
 function flock(fd: number, operation: number): boolean {
@@ -317,6 +315,6 @@ function flock(fd: number, operation: number): boolean {
 /** Whether a directory was not removed, and perhaps made anew, while its lock was waited for. */
 function isStillAt(fd: number, directory: string): boolean {
   const held = fstatSync(fd);
-  const there = statSync(directory, { throwIfNoEntry: false });
-  return there !== undefined && there.ino === held.ino && there.dev === held.dev;
+  const there = tryStat(directory);
+  return there !== undefined && there.identity === held.identity;
 }

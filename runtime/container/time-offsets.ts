@@ -1,5 +1,5 @@
-import { writeFileSync } from 'node:fs';
 import type { RuntimeConfig } from '../../schemas/runtime-config.ts';
+import { writeFileSync } from '../linux/files.ts';
 import { codeOf, reason } from '../linux/reason.ts';
 
 /**

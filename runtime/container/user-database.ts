@@ -1,5 +1,5 @@
-import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { MAGIC, O, RESOLVE } from '../linux/constants.ts';
+import { closeSync, fstatSync, openSync, readSync } from '../linux/files.ts';
 import { openat2 } from '../linux/openat2.ts';
 import { codeOf, reason } from '../linux/reason.ts';
 import { readWord, syscall } from '../linux/syscall.ts';

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync } from './files.ts';
 
 /**
  * Whether this is the machine's root, or that of a container; not an ordinary user, nor the root of

@@ -1,7 +1,7 @@
-import { closeSync } from 'node:fs';
 import { constants } from 'node:os';
 import { AF_NETLINK, NETLINK_ROUTE, NLM_F, NLMSG, O, SOCK_RAW } from './constants.ts';
 import { errnoName, explainErrno } from './errno.ts';
+import { closeSync } from './files.ts';
 import { SyscallError, syscall, trySyscall } from './syscall.ts';
 
 const { EINTR } = constants.errno;

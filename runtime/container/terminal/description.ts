@@ -1,5 +1,5 @@
-import { fstatSync } from 'node:fs';
 import { AT, F, O, TIO } from '../../linux/constants.ts';
+import { fstatSync } from '../../linux/files.ts';
 import { syscall, trySyscall } from '../../linux/syscall.ts';
 import { readTermios } from './termios.ts';
 

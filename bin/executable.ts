@@ -1,6 +1,6 @@
-import { basename } from 'node:path';
 import { inheritedNofile, type Limit } from '../runtime/launcher/environment.ts';
 import { openBunPort } from '../runtime/linux/ffi-bun.ts';
+import { basename } from '../runtime/linux/path.ts';
 import { installPort } from '../runtime/linux/port.ts';
 import { trySyscall } from '../runtime/linux/syscall.ts';
 

@@ -1,6 +1,6 @@
-import { join } from 'node:path';
 import { O } from '../linux/constants.ts';
 import { closeSync, openSync, readFileSync, writeSync } from '../linux/files.ts';
+import { join } from '../linux/path.ts';
 import { codeOf, reason } from '../linux/reason.ts';
 import { type Cgroup, REMOVED } from './cgroup.ts';
 import { enableControllers, whyMissing } from './controllers.ts';

@@ -1,4 +1,3 @@
-import { dirname, join } from 'node:path';
 import { O } from '../linux/constants.ts';
 import {
   chownSync,
@@ -10,6 +9,7 @@ import {
   rmdirSync,
   writeSync,
 } from '../linux/files.ts';
+import { dirname, join } from '../linux/path.ts';
 import { poll } from '../linux/poll.ts';
 import { codeOf, reason } from '../linux/reason.ts';
 import { syscall } from '../linux/syscall.ts';

@@ -1,6 +1,6 @@
-import { dirname } from 'node:path';
 import { O } from '../linux/constants.ts';
 import { closeSync, openSync, readFileSync, writeSync } from '../linux/files.ts';
+import { dirname } from '../linux/path.ts';
 import { codeOf } from '../linux/reason.ts';
 import { findHierarchy } from './hierarchy.ts';
 

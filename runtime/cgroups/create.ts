@@ -1,5 +1,5 @@
-import { dirname, join } from 'node:path';
 import { mkdirSync, readFileSync, rmdirSync } from '../linux/files.ts';
+import { dirname, join } from '../linux/path.ts';
 import { reason } from '../linux/reason.ts';
 import { Cgroup } from './cgroup.ts';
 import { isGone, readEvents } from './events.ts';

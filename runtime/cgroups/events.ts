@@ -1,6 +1,6 @@
-import { join } from 'node:path';
 import { O, POLL } from '../linux/constants.ts';
 import { closeSync, openSync, readSync } from '../linux/files.ts';
+import { join } from '../linux/path.ts';
 import { poll } from '../linux/poll.ts';
 
 /** What `cgroup.events` says of a cgroup (the kernel's cgroup-v2.rst, Core Interface Files). */

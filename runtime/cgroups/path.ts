@@ -1,4 +1,4 @@
-import { dirname, join } from 'node:path';
+import { dirname, join } from '../linux/path.ts';
 import { type Hierarchy, ownCgroup } from './hierarchy.ts';
 
 /** What decides where a container's cgroup is. */

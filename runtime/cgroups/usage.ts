@@ -1,8 +1,8 @@
-import { join } from 'node:path';
 import type { MemoryResources } from '../../schemas/resources-config.ts';
 import type { Integer64 } from '../../schemas/runtime-config.ts';
 import { pointerTo } from '../../schemas/violation.ts';
 import { readFileSync } from '../linux/files.ts';
+import { join } from '../linux/path.ts';
 import type { Cgroup } from './cgroup.ts';
 import { isGone } from './events.ts';
 

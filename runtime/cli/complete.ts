@@ -1,6 +1,6 @@
-import { constants } from 'node:os';
 import { statusOf } from '../container/state.ts';
 import { print } from '../linux/output.ts';
+import { SIGNALS } from '../linux/signals.ts';
 import type { Command } from './command.ts';
 import type { Completed, Flag } from './flag.ts';
 import { Flags } from './parse.ts';
@@ -137,7 +137,7 @@ function ofKind(kind: Completed, global: ReadonlyMap<string, string>): Completio
 }
 
 function signals(): Offer[] {
-  return Object.keys(constants.signals).map((name) => bare(name.replace(/^SIG/, '')));
+  return Object.keys(SIGNALS).map((name) => bare(name.replace(/^SIG/, '')));
 }
 
 /** The containers below `--root`, with their status; those that cannot be read are left out. */

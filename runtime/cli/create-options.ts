@@ -1,4 +1,3 @@
-import { join, resolve } from 'node:path';
 import type { RuntimeConfig } from '../../schemas/runtime-config.ts';
 import { readConfig } from '../container/bundle.ts';
 import { withGrantable } from '../container/capabilities.ts';
@@ -8,6 +7,7 @@ import { withOwnMaps } from '../container/id-maps.ts';
 import { activationSockets, callersDescriptors, tellOfSockets } from '../container/preserved.ts';
 import { hasFilter } from '../container/seccomp/receiver.ts';
 import { validateId } from '../container/store.ts';
+import { join, resolve } from '../linux/path.ts';
 import type { Flags, Input } from './parse.ts';
 import { storeOf } from './root.ts';
 

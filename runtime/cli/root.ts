@@ -1,6 +1,6 @@
-import { join, resolve } from 'node:path';
 import { ContainerStore } from '../container/store.ts';
 import { isRealRoot } from '../linux/identity.ts';
+import { join, resolve } from '../linux/path.ts';
 import type { Flags } from './parse.ts';
 
 /**

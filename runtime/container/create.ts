@@ -1,8 +1,8 @@
-import { join } from 'node:path';
 import type { Hooks, RuntimeConfig } from '../../schemas/runtime-config.ts';
 import type { Cgroup } from '../cgroups/cgroup.ts';
 import { compile } from '../init/compile.ts';
 import { closeSync } from '../linux/files.ts';
+import { join } from '../linux/path.ts';
 import { planContainer } from '../plan/container.ts';
 import type { Facts, PlanOptions, SeccompFilter } from '../plan/facts.ts';
 import { descriptorNumbers, type Plan } from '../plan/plan.ts';

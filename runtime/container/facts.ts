@@ -1,4 +1,3 @@
-import { join } from 'node:path';
 import type { RuntimeConfig } from '../../schemas/runtime-config.ts';
 import { AT, OPEN_TREE_CLOEXEC, OPEN_TREE_CLONE } from '../linux/constants.ts';
 import { errnoCode } from '../linux/errno.ts';
@@ -11,6 +10,7 @@ import {
   statSync,
   tryLstat,
 } from '../linux/files.ts';
+import { join } from '../linux/path.ts';
 import { reason } from '../linux/reason.ts';
 import { syscall, trySyscall } from '../linux/syscall.ts';
 import { absolute, inContainer } from '../plan/bind.ts';

@@ -1,4 +1,4 @@
-import { constants } from 'node:os';
+import { SIGNALS } from '../linux/signals.ts';
 import { trySyscall } from '../linux/syscall.ts';
 
 /**
@@ -36,7 +36,7 @@ const OWN: ReadonlySet<string> = new Set([
  */
 export function forwardSignals(pidfd: number, terminal: boolean): () => void {
   const handlers = new Map<NodeJS.Signals, () => void>();
-  for (const [name, number] of Object.entries(constants.signals) as [NodeJS.Signals, number][]) {
+  for (const [name, number] of Object.entries(SIGNALS) as [NodeJS.Signals, number][]) {
     if (OWN.has(name) || (terminal && name === 'SIGWINCH')) continue;
     // A program that is gone, or of another user by now, is no error of the sender's.
     const handler = () => void trySyscall('pidfd_send_signal', pidfd, number, 0, 0);

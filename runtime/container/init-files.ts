@@ -1,7 +1,7 @@
-import { join } from 'node:path';
 import { PROGRESS as PAGE } from '../init/protocol.ts';
 import { AT, F, MFD, O, S } from '../linux/constants.ts';
 import { closeSync, openSync, readSync, writeFileSync, writeSync } from '../linux/files.ts';
+import { join } from '../linux/path.ts';
 import { waitFor } from '../linux/poll.ts';
 import { syscall } from '../linux/syscall.ts';
 import { GO } from '../plan/program.ts';

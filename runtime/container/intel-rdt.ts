@@ -1,4 +1,3 @@
-import { dirname, join } from 'node:path';
 import type { IntelRdt } from '../../schemas/runtime-config.ts';
 import { MAGIC } from '../linux/constants.ts';
 import {
@@ -9,6 +8,7 @@ import {
   rmdirSync,
   writeFileSync,
 } from '../linux/files.ts';
+import { dirname, join } from '../linux/path.ts';
 import { codeOf, reason } from '../linux/reason.ts';
 
 const POINTER = '/linux/intelRdt';

@@ -1,13 +1,12 @@
-import { constants } from 'node:os';
 import { Cgroup } from '../cgroups/cgroup.ts';
 import { reason } from '../linux/reason.ts';
+import { SIGNALS } from '../linux/signals.ts';
 import { type ProcessId, signalProcess, startTimeOf, waitForExit } from './process.ts';
 import { processesOf } from './processes.ts';
 import { type ContainerState, initOf, statusOf, waitsForStart } from './state.ts';
 import type { ContainerStore } from './store.ts';
 
-const { SIGCHLD, SIGCONT, SIGKILL, SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU, SIGURG, SIGWINCH } =
-  constants.signals;
+const { SIGCHLD, SIGCONT, SIGKILL, SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU, SIGURG, SIGWINCH } = SIGNALS;
 
 /** Milliseconds that killed processes get to end. */
 export const PATIENCE = 10_000;

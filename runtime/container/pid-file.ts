@@ -1,6 +1,6 @@
-import { basename, dirname, join } from 'node:path';
 import { O } from '../linux/constants.ts';
 import { renameSync, unlinkIfThere, writeFileSync } from '../linux/files.ts';
+import { basename, dirname, join } from '../linux/path.ts';
 import { codeOf, reason } from '../linux/reason.ts';
 
 /**

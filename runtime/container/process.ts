@@ -1,11 +1,12 @@
-import { constants } from 'node:os';
 import { POLL, SIG } from '../linux/constants.ts';
+import { errnoCode } from '../linux/errno.ts';
 import { closeSync, readFileSync } from '../linux/files.ts';
 import { waitFor } from '../linux/poll.ts';
 import { codeOf } from '../linux/reason.ts';
 import { SyscallError, trySyscall } from '../linux/syscall.ts';
 
-const { EINVAL, ESRCH } = constants.errno;
+const EINVAL = errnoCode('EINVAL');
+const ESRCH = errnoCode('ESRCH');
 
 /** A process, told apart from a later one that was given the same PID. */
 export interface ProcessId {

@@ -1,4 +1,4 @@
-import { constants } from 'node:os';
+import { SIGNALS } from '../linux/signals.ts';
 
 /** Real-time signals as the C library numbers them: it keeps 32 and 33 for itself, signal(7). */
 const RTMIN = 34;
@@ -21,8 +21,8 @@ export function parseSignal(text: string): number {
 
 function named(name: string): number | undefined {
   const realTime = /^RT(MIN|MAX)(?:([+-])(\d{1,2}))?$/.exec(name);
-  if (name === 'CLD') return constants.signals.SIGCHLD;
-  if (realTime === null) return (constants.signals as Record<string, number>)[`SIG${name}`];
+  if (name === 'CLD') return SIGNALS.SIGCHLD;
+  if (realTime === null) return (SIGNALS as Record<string, number>)[`SIG${name}`];
   const base = realTime[1] === 'MIN' ? RTMIN : RTMAX;
   const distance = Number(realTime[3] ?? 0);
   const number = realTime[2] === '-' ? base - distance : base + distance;
@@ -31,6 +31,6 @@ function named(name: string): number | undefined {
 
 /** The name of a signal, such as SIGKILL; real-time signals and unknown ones by number. */
 export function signalName(number: number): string {
-  const found = Object.entries(constants.signals).find(([, value]) => value === number);
+  const found = Object.entries(SIGNALS).find(([, value]) => value === number);
   return found === undefined ? `signal ${number}` : found[0];
 }

@@ -1,7 +1,7 @@
-import { join } from 'node:path';
 import { Cgroup } from '../cgroups/cgroup.ts';
 import { O, TIO } from '../linux/constants.ts';
 import { closeSync, openSync, writeSync } from '../linux/files.ts';
+import { join } from '../linux/path.ts';
 import { poll, waitFor } from '../linux/poll.ts';
 import { syscall } from '../linux/syscall.ts';
 import { GO, INIT_NAME } from '../plan/program.ts';

@@ -1,10 +1,10 @@
-import { join } from 'node:path';
 import type { Hooks } from '../../schemas/runtime-config.ts';
 import { Cgroup } from '../cgroups/cgroup.ts';
 import type { UnitId } from '../cgroups/systemd/scope.ts';
 import { PROGRESS as PAGE } from '../init/protocol.ts';
 import { O } from '../linux/constants.ts';
 import { closeSync, openSync, readFileSync } from '../linux/files.ts';
+import { join } from '../linux/path.ts';
 import { readWord, syscall } from '../linux/syscall.ts';
 import type { ResctrlGroups } from './intel-rdt.ts';
 import { isAlive, type ProcessId } from './process.ts';

@@ -1,5 +1,5 @@
-import { constants } from 'node:os';
 import { Cgroup } from '../cgroups/cgroup.ts';
+import { SIGNALS } from '../linux/signals.ts';
 import { killAndWait, killContainer } from './kill.ts';
 import { debug, warn } from './log.ts';
 import { isAlive, waitForExit } from './process.ts';
@@ -7,7 +7,7 @@ import { parseSignal, signalName } from './signals.ts';
 import { type ContainerState, initOf, statusOf, waitsForStart } from './state.ts';
 import type { ContainerStore } from './store.ts';
 
-const { SIGTERM } = constants.signals;
+const { SIGTERM } = SIGNALS;
 
 /** Where image-spec's conversion.md keeps the image's stop signal. */
 const STOP_SIGNAL = 'org.opencontainers.image.stopSignal';

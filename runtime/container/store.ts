@@ -1,8 +1,7 @@
-import { constants } from 'node:os';
-import { dirname, join } from 'node:path';
 import { parseJson } from '../../schemas/parse-json.ts';
 import type { RuntimeConfig } from '../../schemas/runtime-config.ts';
 import { LOCK, O } from '../linux/constants.ts';
+import { errnoCode } from '../linux/errno.ts';
 import {
   chmodSync,
   closeSync,
@@ -18,11 +17,13 @@ import {
   unlinkIfThere,
   writeFileSync,
 } from '../linux/files.ts';
+import { dirname, join } from '../linux/path.ts';
 import { reason } from '../linux/reason.ts';
 import { SyscallError, trySyscall } from '../linux/syscall.ts';
 import { CONFIG, type ContainerState, STATE_FILE } from './state.ts';
 
-const { EINTR, EWOULDBLOCK } = constants.errno;
+const EINTR = errnoCode('EINTR');
+const EAGAIN = errnoCode('EAGAIN');
 
 /** A container that is not (or no longer) there. Engines look for these very words. */
 export class NoSuchContainer extends Error {
@@ -307,7 +308,7 @@ function flock(fd: number, operation: number): boolean {
   for (;;) {
     const result = trySyscall('flock', fd, operation);
     if (result === 0) return true;
-    if (result === -EWOULDBLOCK) return false;
+    if (result === -EAGAIN) return false;
     if (result !== -EINTR) throw new SyscallError('flock', [fd, operation], -result);
   }
 }

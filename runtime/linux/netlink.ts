@@ -1,10 +1,9 @@
-import { constants } from 'node:os';
 import { AF_NETLINK, NETLINK_ROUTE, NLM_F, NLMSG, O, SOCK_RAW } from './constants.ts';
-import { errnoName, explainErrno } from './errno.ts';
+import { errnoCode, errnoName, explainErrno } from './errno.ts';
 import { closeSync } from './files.ts';
 import { SyscallError, syscall, trySyscall } from './syscall.ts';
 
-const { EINTR } = constants.errno;
+const EINTR = errnoCode('EINTR');
 
 /** `struct nlmsghdr` and `struct rtattr`; both are padded to 4 bytes. */
 const HEADER = { length: 0, type: 4, flags: 6, sequence: 8, size: 16 } as const;

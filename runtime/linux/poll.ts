@@ -1,4 +1,4 @@
-import { constants } from 'node:os';
+import { errnoCode } from './errno.ts';
 import { SyscallError, trySyscall } from './syscall.ts';
 
 /** A descriptor to wait for, and the events (POLL) to wait for on it. */
@@ -30,7 +30,7 @@ export function poll(requests: readonly PollRequest[], timeout: number): number[
     view.setInt16(POLLFD.size * i + POLLFD.events, events, true);
   }
   const result = trySyscall('poll', table, requests.length, timeout);
-  if (result === -constants.errno.EINTR) return undefined;
+  if (result === -errnoCode('EINTR')) return undefined;
   if (result < 0) throw new SyscallError('poll', [table, requests.length, timeout], -result);
   return requests.map((_, i) => view.getUint16(POLLFD.size * i + POLLFD.revents, true));
 }

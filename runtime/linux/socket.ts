@@ -1,6 +1,6 @@
-import { constants } from 'node:os';
 import { AF_UNIX, AT, MSG, O, SCM_RIGHTS, SOCK, SOL_SOCKET } from './constants.ts';
 import { abstractAddress, fileAddress } from './datagram.ts';
+import { errnoCode } from './errno.ts';
 import { port } from './port.ts';
 import {
   type Argument,
@@ -12,7 +12,8 @@ import {
   writeWord,
 } from './syscall.ts';
 
-const { ECONNRESET, EINTR } = constants.errno;
+const ECONNRESET = errnoCode('ECONNRESET');
+const EINTR = errnoCode('EINTR');
 
 /** `struct msghdr` and `struct iovec` of recvmsg(2), `struct cmsghdr` of cmsg(3), on 64 bits. */
 const MSGHDR = { iov: 16, iovlen: 24, control: 32, controllen: 40, flags: 48, size: 56 } as const;

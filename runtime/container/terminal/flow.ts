@@ -1,9 +1,10 @@
-import { constants } from 'node:os';
 import { POLL } from '../../linux/constants.ts';
+import { errnoCode } from '../../linux/errno.ts';
 import type { PollRequest } from '../../linux/poll.ts';
 import { trySyscall } from '../../linux/syscall.ts';
 
-const { EAGAIN, EINTR } = constants.errno;
+const EAGAIN = errnoCode('EAGAIN');
+const EINTR = errnoCode('EINTR');
 
 /** A terminal gives at most this much at a time; a pipe that is ready takes as much. */
 const ROOM = 4096;

@@ -1,5 +1,5 @@
 import { O } from '../linux/constants.ts';
-import { openSync, writeSync } from '../linux/files.ts';
+import { openSync } from '../linux/files.ts';
 import { reason } from '../linux/reason.ts';
 
 export type LogFormat = 'text' | 'json';
@@ -99,7 +99,8 @@ function quoted(text: string): string {
 /** A log that cannot be written (a full disk, a reader that went away) must not stop a container. */
 function write(fd: number, line: string): void {
   try {
-    writeSync(fd, line);
+    // Not by a system call of our own: what keeps us from making any must be said too.
+    process.getBuiltinModule('node:fs').writeSync(fd, line);
   } catch {
     // There is no place left to say so.
   }

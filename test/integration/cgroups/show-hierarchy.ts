@@ -2,6 +2,10 @@
 
 import { findHierarchy, ownCgroup } from '../../../runtime/cgroups/hierarchy.ts';
 import { containerCgroupPath } from '../../../runtime/cgroups/path.ts';
+import { openBunPort } from '../../../runtime/linux/ffi-bun.ts';
+import { installPort } from '../../../runtime/linux/port.ts';
+
+installPort(openBunPort);
 
 try {
   const hierarchy = findHierarchy();

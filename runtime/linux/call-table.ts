@@ -17,8 +17,13 @@ export interface ResultOf {
 
 /** Encodes a path or name for the kernel. @throws Error for a string that contains NUL */
 export function cString(text: string): Buffer {
-  if (text.includes('\0')) throw new Error(`${JSON.stringify(text)} contains a NUL byte`);
+  checkText(text);
   return Buffer.from(`${text}\0`);
+}
+
+/** @throws Error for a string that contains NUL */
+export function checkText(text: string): void {
+  if (text.includes('\0')) throw new Error(`${JSON.stringify(text)} contains a NUL byte`);
 }
 
 /** Words of 32 bits in a record, and before the first. */

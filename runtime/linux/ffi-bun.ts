@@ -20,6 +20,14 @@ export function openBunPort(): Port {
         return undefined;
       }
     },
+    systemCall(code) {
+      const call = CFunction({
+        ptr: code as Pointer,
+        args: [word, word, word, word, word, word, word],
+        returns: word,
+      }) as unknown as (...words: number[]) => number | bigint;
+      return (nr, a, b, c, d, e, f) => Number(call(nr, a, b, c, d, e, f));
+    },
     invoke(code, argument) {
       let call = callable.get(code);
       if (call === undefined) {

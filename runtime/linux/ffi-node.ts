@@ -44,6 +44,13 @@ export function openNodePort(here: string): Port {
         return undefined;
       }
     },
+    systemCall(code) {
+      const words = [word, word, word, word, word, word, word] as const;
+      const call = ffi.ForeignFunction(pointerTo(code), word, [...words]) as unknown as (
+        ...words: number[]
+      ) => number | string;
+      return (...words) => Number(call(...words));
+    },
     invoke(code, argument) {
       let call = callable.get(code);
       if (call === undefined) {

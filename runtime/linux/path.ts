@@ -39,8 +39,12 @@ function trimmed(path: string): number {
   return end;
 }
 
+/** An empty component, or one that means a folder seen from another. */
+const REDUNDANT = /\/(\.{0,2}(\/|$))|^\.{1,2}(\/|$)/;
+
 function normalize(path: string): string {
   if (path === '') return '.';
+  if (!REDUNDANT.test(path)) return path;
   const absolute = path.startsWith('/');
   const kept: string[] = [];
   for (const part of path.split('/')) {

@@ -1,3 +1,9 @@
+/** Integers between ±2^53, the system call's number first. */
+export type SystemCall = (
+  nr: number,
+  ...args: [number, number, number, number, number, number]
+) => number;
+
 /**
  * The port to native code: all that scow needs of a foreign function interface.
  *
@@ -25,6 +31,8 @@ export interface Port {
    * @returns undefined when the library has no such function
    */
   symbolOf(library: string, name: string): number | undefined;
+  /** The machine code at `code` as a function of seven 64-bit integers that returns one. */
+  systemCall(code: number): SystemCall;
   /** Calls the machine code at `code` as `void (*)(void *argument)`. */
   invoke(code: number, argument: number): void;
 }

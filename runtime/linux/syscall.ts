@@ -1,7 +1,7 @@
-import { type Argument, CallTable } from './call-table.ts';
+import { type Argument, CallTable, checkText, cString, type ResultOf } from './call-table.ts';
 import { errnoName, explainErrno } from './errno.ts';
 import { NUMBERS, type SyscallName } from './numbers.ts';
-import { port } from './port.ts';
+import { port, type SystemCall } from './port.ts';
 import { assembleCalls, assembleStubs, assembleThread, SPAWN } from './x86-64/stubs.ts';
 
 export type { Argument, SyscallName };
@@ -69,15 +69,26 @@ function mapCode(code: Uint8Array): number {
   return page;
 }
 
-let stubs: { readonly batch: number; readonly spawn: number } | undefined;
+/** Addresses, but for the one that is called so often. */
+interface Native {
+  readonly call: SystemCall;
+  readonly batch: number;
+  readonly spawn: number;
+}
+
+let stubs: Native | undefined;
 let calls: number | undefined;
 
 /** The stubs are made when they are first used. */
-function native(): { readonly batch: number; readonly spawn: number } {
+function native(): Native {
   if (stubs === undefined) {
-    const { code, batch, spawn } = assembleStubs();
+    const { code, call, batch, spawn } = assembleStubs();
     const page = mapCode(code);
-    stubs = { batch: page + batch, spawn: page + spawn };
+    stubs = {
+      call: port().systemCall(page + call),
+      batch: page + batch,
+      spawn: page + spawn,
+    };
   }
   return stubs;
 }
@@ -151,16 +162,53 @@ export function callFunctions(list: readonly FunctionCall[]): number[] {
   return table.results();
 }
 
-/** The table of a call that is made alone: memory that native code knows is dear. */
-let single: CallTable | undefined;
+/** What the arguments of the call under way point at. */
+const pointedAt: Uint8Array[] = [];
+/** Room for the texts among them, whose address is known. */
+const TEXTS = 1 << 14;
+let texts: { readonly bytes: Buffer; readonly address: number } | undefined;
 
 /** Makes one system call and returns the kernel's own result, `-errno` on failure. */
 export function trySyscall(name: SyscallName, ...args: readonly Argument[]): number {
-  single ??= new CallTable(1);
-  single.clear();
-  single.addSystemCall(name, args, false);
-  runTable(single);
-  return single.result(0);
+  const words: [number, number, number, number, number, number] = [0, 0, 0, 0, 0, 0];
+  let used = 0;
+  for (let i = 0; i < args.length; i++) {
+    const argument = args[i] as Argument;
+    if (typeof argument === 'number') {
+      words[i] = argument;
+    } else if (typeof argument === 'bigint' || isResult(argument)) {
+      return batch([{ name, args }])[0] as number;
+    } else if (typeof argument === 'string' && used + 3 * argument.length < TEXTS) {
+      texts ??= textRoom();
+      words[i] = texts.address + used;
+      used = writeText(texts.bytes, used, argument);
+    } else {
+      const pointed = typeof argument === 'string' ? cString(argument) : argument;
+      pointedAt.push(pointed);
+      words[i] = port().addressOf(pointed);
+    }
+  }
+  const [a, b, c, d, e, f] = words;
+  const result = native().call(NUMBERS[name], a, b, c, d, e, f);
+  pointedAt.length = 0;
+  return result;
+}
+
+function isResult(argument: Argument): argument is ResultOf {
+  return typeof argument === 'object' && 'resultOf' in argument;
+}
+
+function textRoom(): { bytes: Buffer; address: number } {
+  const bytes = Buffer.allocUnsafeSlow(TEXTS);
+  return { bytes, address: port().addressOf(bytes) };
+}
+
+/** Writes a text and a NUL behind it. @returns where they end */
+function writeText(bytes: Buffer, at: number, text: string): number {
+  checkText(text);
+  const end = at + bytes.write(text, at);
+  bytes[end] = 0;
+  return end + 1;
 }
 
 /**

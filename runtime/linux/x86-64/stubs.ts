@@ -3,6 +3,7 @@ import { Assembler, at, CC, type Label, R } from './assembler.ts';
 /** The stubs that every container needs, and where each starts in their code. */
 export interface Stubs {
   readonly code: Uint8Array;
+  readonly call: number;
   readonly batch: number;
   readonly spawn: number;
 }
@@ -81,20 +82,23 @@ const SAVED = [R.rbx, R.r12, R.r13, R.r14, R.r15] as const;
 const MOST_BYTES = 4096;
 
 /**
- * Assembles `batch(table)`, which runs a table of system calls, and `spawn(args)`, which blocks
+ * Assembles `call(nr, a, b, c, d, e, f)`, which makes one system call and returns the kernel's own
+ * result, `batch(table)`, which runs a table of system calls, and `spawn(args)`, which blocks
  * every signal, calls clone3, lets the child run a table of its own on its own stack (whose last
  * record is an exec), and restores the caller's mask.
  */
 export function assembleStubs(): Stubs {
   const asm = new Assembler(MOST_BYTES);
   const run = asm.newLabel();
+  const call = asm.size;
+  assembleCall(asm);
   const batch = asm.size;
   assembleEntry(asm, run);
   const spawn = asm.size;
   assembleSpawn(asm, run);
   asm.bind(run);
   assembleRun(asm, systemCall);
-  return { code: asm.finish(), batch, spawn };
+  return { code: asm.finish(), call, batch, spawn };
 }
 
 /** Assembles `calls(table)`, which runs a table of system calls and calls of C functions. */
@@ -115,6 +119,19 @@ export function assembleThread(): Uint8Array {
   asm.bind(run);
   assembleRun(asm, eitherCall);
   return asm.finish();
+}
+
+/** From where a C function finds its arguments to where the kernel wants those of a call. */
+function assembleCall(asm: Assembler): void {
+  asm.move(R.rax, R.rdi);
+  asm.move(R.rdi, R.rsi);
+  asm.move(R.rsi, R.rdx);
+  asm.move(R.rdx, R.rcx);
+  asm.move(R.r10, R.r8);
+  asm.move(R.r8, R.r9);
+  asm.load(R.r9, at(R.rsp, 8));
+  asm.syscall();
+  asm.return();
 }
 
 /** Runs the table that the caller gives. */

@@ -5,6 +5,8 @@
 
 /** Joins parts by slashes, and takes out empty ones, `.` and `..`. */
 export function join(...parts: readonly string[]): string {
+  const [first, second] = parts;
+  if (parts.length === 2 && first && second) return normalize(`${first}/${second}`);
   return normalize(parts.filter((part) => part !== '').join('/'));
 }
 

@@ -67,7 +67,7 @@ export class Cgroup {
    * The PIDs of the processes in the cgroup; none when it does not exist.
    *
    * @param options.recursive include those of the cgroups below it
-   * @throws Error of node:fs
+   * @throws SyscallError
    */
   processes(options: { recursive: boolean }): number[] {
     const pids = readPids(this.path);
@@ -77,7 +77,7 @@ export class Cgroup {
     );
   }
 
-  /** Whether a live process is in the cgroup or below it. @throws Error of node:fs */
+  /** Whether a live process is in the cgroup or below it. @throws SyscallError */
   populated(): boolean {
     const events = readEvents(this.path);
     return events !== 'gone' && events.populated;
@@ -88,13 +88,13 @@ export class Cgroup {
    *
    * @param limit milliseconds
    * @returns false when the limit passed first
-   * @throws Error of node:fs
+   * @throws SyscallError
    */
   waitUntilEmpty(limit = PATIENCE): boolean {
     return waitForEvents(this.path, ({ populated }) => !populated, limit) !== 'timeout';
   }
 
-  /** Whether this cgroup itself was told to freeze. @throws Error of node:fs */
+  /** Whether this cgroup itself was told to freeze. @throws SyscallError */
   isFrozen(): boolean {
     return isToldToFreeze(this.path);
   }
@@ -103,7 +103,7 @@ export class Cgroup {
    * The path of the cgroup because of which a process that joins this one would freeze:
    * itself or an ancestor. None when it would run.
    *
-   * @throws Error of node:fs
+   * @throws SyscallError
    */
   frozenBy(): string | undefined {
     // The root cgroup has no cgroup.freeze, and neither has what is above the mount point.
@@ -214,7 +214,7 @@ export class Cgroup {
    * no others (config-linux.md, Cgroup ownership).
    *
    * @param uid the user's ID on the host
-   * @throws Error of node:fs
+   * @throws SyscallError
    */
   delegateTo(uid: number): void {
     chownSync(this.path, uid, -1);

@@ -22,9 +22,7 @@ test('a call of a batch uses the result of an earlier one', () => {
   expect(fd).toBeGreaterThan(2);
   expect(count).toBe(5);
   expect(closed).toBe(0);
-  expect(
-    `${process.pid}`.padEnd(5).startsWith(Buffer.from(text).toString().trim().slice(0, 5)),
-  ).toBe(true);
+  expect(`${process.pid} (`.startsWith(Buffer.from(text).toString())).toBe(true);
 });
 
 test('a batch stops at a failed call that asks for it', () => {

@@ -2,9 +2,10 @@
 
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
-import { createServer, type Server } from 'node:net';
+import type { Server } from 'node:net';
 import { join } from 'node:path';
 import { keysOf } from '../helpers/json-edit.ts';
+import { listenForTerminals } from '../helpers/recvtty.ts';
 import {
   cleanUp,
   type EditableConfig,
@@ -70,8 +71,7 @@ const OTHER: Edit = (config) => {
 /** Takes terminals, and lets go of them. */
 async function consoleSocket(): Promise<string> {
   const path = join(testDirectory(), 'console');
-  server = createServer((connection) => connection.resume());
-  await new Promise<void>((resolve) => server?.listen(path, resolve));
+  server = await listenForTerminals(path);
   return path;
 }
 

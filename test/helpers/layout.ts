@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import type { Descriptor, Digest, ImageConfig, Index, Platform } from '../../schemas/image.ts';
@@ -100,4 +100,9 @@ export function forPlatform(descriptor: Descriptor, platform: string): Descripto
   const [os = '', architecture = '', variant] = platform.split('/');
   const fields: Platform = { os, architecture, ...(variant === undefined ? {} : { variant }) };
   return { ...descriptor, platform: fields };
+}
+
+/** The digests of a layout's blobs, without their algorithm. */
+export function blobsOf(path: string): string[] {
+  return readdirSync(join(path, 'blobs/sha256')).sort();
 }

@@ -1,4 +1,6 @@
+import { once } from 'node:events';
 import { closeSync, rmSync, writeSync } from 'node:fs';
+import { createServer, type Server } from 'node:net';
 import { AF_UNIX, F, O, SOCK } from '../../runtime/linux/constants.ts';
 import { receiveMessage } from '../../runtime/linux/socket.ts';
 import { syscall, trySyscall } from '../../runtime/linux/syscall.ts';
@@ -10,6 +12,13 @@ function address(path: string): Uint8Array {
   bytes[0] = AF_UNIX;
   bytes.set(Buffer.from(path), 2);
   return bytes;
+}
+
+/** Listens on a console socket for whoever takes terminals and lets go of them. The caller closes it. */
+export async function listenForTerminals(path: string): Promise<Server> {
+  const server = createServer((connection) => connection.resume());
+  await once(server.listen(path), 'listening');
+  return server;
 }
 
 /**

@@ -7,6 +7,7 @@ import { bundlerCommand, scowBundle } from '../../helpers/bundler.ts';
 import { lowerLayers } from '../../helpers/change-tree.ts';
 import { LayoutBuilder, tagged } from '../../helpers/layout.ts';
 import { makeNastyTree } from '../../helpers/nasty-tree.ts';
+import { program } from '../../helpers/program.ts';
 import type { EditableConfig, Engine } from '../../helpers/scow.ts';
 import { archive, directory, file, symlink } from '../../helpers/tar.ts';
 
@@ -69,13 +70,7 @@ export class Workshop {
 
   /** Runs another program, which must succeed. @returns what it prints */
   run(command: string, ...args: string[]): string {
-    const storage = { CONTAINERS_STORAGE_CONF: join(this.home, 'storage.conf') };
-    return execFileSync(command, args, {
-      encoding: 'utf8',
-      env: { ...process.env, ...storage },
-      maxBuffer: 2 ** 26,
-      stdio: 'pipe',
-    });
+    return program(command, args, { CONTAINERS_STORAGE_CONF: join(this.home, 'storage.conf') });
   }
 
   /** Makes a bundle, with something mounted in it. */

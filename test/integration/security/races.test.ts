@@ -3,10 +3,12 @@
  * files for symlinks all the time while containers are made: whatever a create sees at which
  * moment, nothing outside of the root filesystem is made, mounted on or changed.
  */
+
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
-import { createServer, type Server } from 'node:net';
+import type { Server } from 'node:net';
 import { join } from 'node:path';
+import { listenForTerminals } from '../../helpers/recvtty.ts';
 import {
   bundleOf,
   cleanUp,
@@ -208,8 +210,7 @@ async function attack(scenario: Scenario, through: readonly string[], times: num
 /** A socket that takes terminals. */
 async function consoleSocket(): Promise<string> {
   const path = join(testDirectory(), 'console');
-  server = createServer((connection) => connection.resume());
-  await new Promise<void>((resolve) => server?.listen(path, resolve));
+  server = await listenForTerminals(path);
   return path;
 }
 

@@ -1,11 +1,9 @@
-import { spawnSync } from 'node:child_process';
 import {
   chmodSync,
   cpSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
-  readdirSync,
   readFileSync,
   rmSync,
   statSync,
@@ -16,7 +14,8 @@ import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startBundler } from '../../../helpers/bundler.ts';
-import { forPlatform, LayoutBuilder, MEDIA, tagged } from '../../../helpers/layout.ts';
+import { blobsOf, forPlatform, LayoutBuilder, MEDIA, tagged } from '../../../helpers/layout.ts';
+import { program } from '../../../helpers/program.ts';
 import { type Authority, DockerRegistry, makeAuthority } from '../../../helpers/registry.ts';
 import { ENGINES, type Engine } from '../../../helpers/scow.ts';
 import { archive, file } from '../../../helpers/tar.ts';
@@ -75,19 +74,14 @@ async function ok(args: readonly string[], options?: Parameters<typeof run>[1]):
   return stdout.trim();
 }
 
-function skopeo(...args: string[]): string {
-  const env = { ...process.env, HOME: work, XDG_RUNTIME_DIR: work };
-  const { status, stdout, stderr } = spawnSync('skopeo', args, { encoding: 'utf8', env });
-  if (status !== 0) throw new Error(stderr);
-  return stdout;
-}
+const skopeo = (...args: string[]) =>
+  program('skopeo', args, { HOME: work, XDG_RUNTIME_DIR: work });
 
 const rootOf = (path: string, tag: string): string =>
   JSON.parse(readFileSync(join(path, 'index.json'), 'utf8')).manifests.find(
     (entry: { annotations?: Record<string, string> }) =>
       entry.annotations?.['org.opencontainers.image.ref.name'] === tag,
   ).digest;
-const blobsOf = (path: string) => readdirSync(join(path, 'blobs/sha256')).sort();
 
 describe.each(ENGINES)('under %s', (engine) => {
   test('what is pushed skopeo pulls, and the other way round', async () => {

@@ -1,9 +1,10 @@
-import { execFileSync, spawnSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { ImageConfig, Index, Manifest } from '../../../../schemas/image.ts';
 import { bundlerCommand } from '../../../helpers/bundler.ts';
+import { program } from '../../../helpers/program.ts';
 import type { Engine } from '../../../helpers/scow.ts';
 import { archive, directory, file } from '../../../helpers/tar.ts';
 
@@ -74,8 +75,7 @@ export function fails(...args: string[]): string {
 
 /** Runs another program, which must succeed. */
 export function run(command: string, ...args: string[]): string {
-  const env = { ...process.env, CONTAINERS_STORAGE_CONF: at('storage.conf') };
-  return execFileSync(command, args, { encoding: 'utf8', env, stdio: ['pipe', 'pipe', 'pipe'] });
+  return program(command, args, { CONTAINERS_STORAGE_CONF: at('storage.conf') });
 }
 
 /** A blob of a store. */

@@ -13,9 +13,10 @@ import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import type { Descriptor, Index } from '../../../../schemas/image.ts';
 import { scowBundle } from '../../../helpers/bundler.ts';
-import { digestOf, forPlatform, MEDIA, tagged } from '../../../helpers/layout.ts';
+import { blobsOf, digestOf, forPlatform, MEDIA, tagged } from '../../../helpers/layout.ts';
 import { home } from '../../../helpers/places/home-per-test.ts';
 import { layout } from '../../../helpers/places/layout-per-test.ts';
+import { program } from '../../../helpers/program.ts';
 import { ENGINES } from '../../../helpers/scow.ts';
 import { archive, directory, file, symlink } from '../../../helpers/tar.ts';
 
@@ -40,13 +41,8 @@ function copied(...args: string[]): string {
 const indexOf = (path: string): Index => JSON.parse(readFileSync(join(path, 'index.json'), 'utf8'));
 const tagsOf = (path: string) =>
   indexOf(path).manifests.map((entry) => entry.annotations?.['org.opencontainers.image.ref.name']);
-const blobsOf = (path: string) => readdirSync(join(path, 'blobs/sha256')).sort();
 
-function skopeo(...args: string[]): string {
-  const { status, stdout, stderr } = spawnSync('skopeo', args, { encoding: 'utf8' });
-  if (status !== 0) throw new Error(stderr);
-  return stdout;
-}
+const skopeo = (...args: string[]) => program('skopeo', args);
 
 describe.each(ENGINES)('under %s', (engine) => {
   test('an image goes from place to place, and back, with its digests', () => {

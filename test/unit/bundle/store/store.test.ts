@@ -1,4 +1,3 @@
-import { spawnSync } from 'node:child_process';
 import {
   existsSync,
   mkdirSync,
@@ -16,16 +15,12 @@ import { openStore } from '../../../../bundle/store/store.ts';
 import { digestOf, LayoutBuilder, tagged } from '../../../helpers/layout.ts';
 import { home } from '../../../helpers/places/home-per-test.ts';
 import { store } from '../../../helpers/places/store-per-test.ts';
+import { program } from '../../../helpers/program.ts';
 import { imageBlobs, once, putImage } from '../../../helpers/stored.ts';
 
 const names = () => store.references().map(({ name }) => name);
 
-function run(command: string, ...args: string[]): string {
-  const { status, stdout, stderr, error } = spawnSync(command, args, { encoding: 'utf8' });
-  if (error !== undefined) throw error;
-  if (status !== 0) throw new Error(`${command}: ${stderr}`);
-  return stdout;
-}
+const run = (command: string, ...args: string[]) => program(command, args);
 
 test('what was written is found by name, short name, digest and ID', async () => {
   const image = await putImage(store, 'docker.io/library/alpine:latest', { layers: [] });

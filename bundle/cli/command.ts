@@ -1,6 +1,13 @@
 /** What a command's file exports. */
 export interface CommandModule {
   /**
+   * What an ordinary user does before `run` is called in the user namespace (see `userNamespace`): from
+   * there other namespaces' processes cannot be seen, nor ended.
+   *
+   * @throws Error as `run` does
+   */
+  before?(input: Input): void;
+  /**
    * @returns the exit status
    * @throws Error with the line that the user sees; the exit status is 1 then
    */

@@ -29,11 +29,12 @@ async function execute(args: readonly string[]): Promise<number> {
     return 0;
   }
   const { userNamespace } = request.command;
+  const module = await request.command.load();
   if (userNamespace !== undefined && process.geteuid?.() !== 0) {
     const { enterUserNamespace } = await import('../run/user-namespace.ts');
-    const status = await enterUserNamespace(args, userNamespace === 'run');
+    const before = () => module.before?.(request.input);
+    const status = await enterUserNamespace(args, userNamespace === 'run', before);
     if (status !== undefined) return status;
   }
-  const { run } = await request.command.load();
-  return run(request.input);
+  return module.run(request.input);
 }

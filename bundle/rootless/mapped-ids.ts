@@ -71,6 +71,8 @@ function whatIsMissing(
   const absent = HELPERS.find((helper) => !isOnPath(helper));
   if (absent !== undefined)
     return `${absent} is missing: install the package uidmap (Debian) or shadow-utils (Fedora)`;
+  if (/^NoNewPrivs:\s*1$/m.test(readFileSync('/proc/self/status', 'latin1')))
+    return `${HELPERS[0]} would gain no privileges: somebody has set no_new_privs, prctl(2)`;
   const file = [uids, gids].findIndex((ranges) => ranges.length === 0);
   if (file < 0) return undefined;
   return `${['/etc/subuid', '/etc/subgid'][file]} has no line for ${name}: as root, usermod --add-subuids 100000-165535 --add-subgids 100000-165535 ${name} adds some, if no other user has them`;

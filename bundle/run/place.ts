@@ -1,8 +1,17 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  writeFileSync,
+} from 'node:fs';
 import { join, resolve } from 'node:path';
 import { reason } from '../../runtime/linux/reason.ts';
 import { deleteBundle } from '../existing/delete.ts';
-import { RECORD } from '../existing/record.ts';
+import { endContainers } from '../existing/in-use.ts';
+import { hasRecord } from '../existing/record.ts';
 import {
   discard,
   isTemporary,
@@ -46,6 +55,21 @@ export function lastingPlace(store: string, name: string): Place {
   return { bundle, id: name, leave() {} };
 }
 
+/** Ends the containers of runs that were killed; what remains of them is for `removeStaleRuns`. */
+export function endStaleContainers(store: string): void {
+  for (const { parent, name, lock } of staleRuns(store)) {
+    const path = join(parent, name);
+    try {
+      if (hasRecord(join(path, BUNDLE)))
+        endContainers(realpathSync(join(path, BUNDLE)), rootOf(path));
+    } catch {
+      // `removeStaleRuns` says why.
+    } finally {
+      closeSync(lock);
+    }
+  }
+}
+
 /**
  * Removes what runs have left that were killed, with containers that are still running: nobody
  * waits for them.
@@ -53,26 +77,32 @@ export function lastingPlace(store: string, name: string): Place {
  * @param warn hears what could not be removed
  */
 export function removeStaleRuns(store: string, warn: (line: string) => void): void {
-  const parent = join(store, STORE.runs);
-  if (!existsSync(parent)) return;
-  for (const name of readdirSync(parent).filter((other) => isTemporary(other, PREFIX))) {
-    const lock = lockStale(join(parent, name));
-    if (lock === undefined) continue;
+  for (const temporary of staleRuns(store)) {
     try {
-      remove({ parent, name, lock });
+      remove(temporary);
     } catch (error) {
       warn(`what a run has left that was killed stays: ${reason(error)}`);
     }
   }
 }
 
+function* staleRuns(store: string): Generator<Temporary> {
+  const parent = join(store, STORE.runs);
+  if (!existsSync(parent)) return;
+  for (const name of readdirSync(parent).filter((other) => isTemporary(other, PREFIX))) {
+    const lock = lockStale(join(parent, name));
+    if (lock !== undefined) yield { parent, name, lock };
+  }
+}
+
 function remove(temporary: Temporary): void {
   const path = join(temporary.parent, temporary.name);
   const bundle = join(path, BUNDLE);
-  if (existsSync(join(bundle, RECORD))) {
-    const file = join(path, ROOT);
-    const root = existsSync(file) ? readFileSync(file, 'utf8') : undefined;
-    deleteBundle(bundle, { force: true, root });
-  }
+  if (hasRecord(bundle)) deleteBundle(bundle, { force: true, root: rootOf(path) });
   discard(temporary);
+}
+
+function rootOf(path: string): string | undefined {
+  const file = join(path, ROOT);
+  return existsSync(file) ? readFileSync(file, 'utf8') : undefined;
 }

@@ -1,9 +1,11 @@
+import { join } from 'node:path';
 import { programCommand } from '../existing/runtime.ts';
 import { detectPrivileges } from '../layers/privileges.ts';
 import type { SizeLimit } from '../layers/size-limit.ts';
 import { createBundle } from '../make/create.ts';
 import type { UnpackObserver } from '../make/observer.ts';
 import type { OpenImage } from '../make/open-image.ts';
+import { STORE } from '../store/files.ts';
 import type { Store } from '../store/store.ts';
 import { configureImage, configureRuntime } from './configure.ts';
 import { runForeground } from './foreground.ts';
@@ -51,7 +53,8 @@ export async function runImage(
   begin: () => void,
   signal: AbortSignal,
 ): Promise<RunResult> {
-  const { root, keep, rootless } = options;
+  const { keep, rootless } = options;
+  const root = options.root ?? stateOf(store, rootless);
   const runtime = programCommand('scow');
   removeStaleRuns(store.path, (line) => observer.warning(line));
   const place = keep
@@ -87,6 +90,12 @@ export async function runImage(
   } finally {
     place.leave();
   }
+}
+
+/** Where scow keeps what it must know of the container; undefined for its own place. */
+function stateOf(store: Store, rootless: boolean): string | undefined {
+  const none = rootless && !process.env.XDG_RUNTIME_DIR;
+  return none ? join(store.path, STORE.state) : undefined;
 }
 
 function newName(): string {

@@ -15,18 +15,21 @@ import { runForeground } from './foreground.ts';
  * subordinate IDs and of a mount namespace: there files can have owners, and layers be mounted.
  *
  * @param alone whether to do it also where no user can be mapped but the caller
+ * @param before is called before it is run
  * @returns its exit status; undefined where it was not run
  * @throws Error in one line where the kernel gives ordinary users no user namespace
  */
 export async function enterUserNamespace(
   args: readonly string[],
   alone: boolean,
+  before: () => void,
 ): Promise<number | undefined> {
   const ids = mappedIds();
   if (ids.onlyRoot !== undefined && !alone) return undefined;
-  const made = makeUserNamespace(ids);
+  const made = makeUserNamespace(ids, alone);
+  if (made === undefined) return undefined;
   try {
-    if (made.onlyRoot !== undefined && !alone) return undefined;
+    before();
     process.env[INSIDE] = made.onlyRoot ?? '';
     const status = runForeground(
       [...programCommand('scow-bundle'), ...args],
@@ -54,23 +57,19 @@ function entering(namespace: number): Call[] {
 interface Made {
   readonly namespace: number;
   /** Why only root is mapped. */
-  readonly onlyRoot?: string;
+  readonly onlyRoot: string | undefined;
 }
 
-function makeUserNamespace(ids: MappedIds): Made {
+/** @param alone whether one with the caller alone is of use, too; undefined is returned otherwise */
+function makeUserNamespace(ids: MappedIds, alone: boolean): Made | undefined {
   const made = tryUserNamespace(ids);
-  if (typeof made === 'number') return { namespace: made, ...pick(ids.onlyRoot) };
-  const [uids, gids] = [ids.uids, ids.gids].map((maps) => maps.slice(0, 1)) as [
-    IdMapping[],
-    IdMapping[],
-  ];
-  const alone = tryUserNamespace({ uids, gids, onlyRoot: made.why });
-  if (typeof alone === 'number') return { namespace: alone, onlyRoot: made.why };
-  throw new Error(`an ordinary user needs a user namespace for this: ${alone.why}`);
-}
-
-function pick(onlyRoot: string | undefined): { onlyRoot?: string } {
-  return onlyRoot === undefined ? {} : { onlyRoot };
+  if (typeof made === 'number') return { namespace: made, onlyRoot: ids.onlyRoot };
+  if (!alone) return undefined;
+  const onlyRoot = ids.onlyRoot ?? made.why;
+  const own = (maps: readonly IdMapping[]) => maps.slice(0, 1);
+  const smaller = tryUserNamespace({ uids: own(ids.uids), gids: own(ids.gids), onlyRoot });
+  if (typeof smaller === 'number') return { namespace: smaller, onlyRoot };
+  throw new Error(`an ordinary user needs a user namespace for this: ${smaller.why}`);
 }
 
 function tryUserNamespace({ uids, gids, onlyRoot }: MappedIds): number | { why: string } {

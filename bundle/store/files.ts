@@ -10,7 +10,8 @@ export const RECORD = 'scow.json';
 
 /**
  * The names of what is in a store. `oci-layout`, `index.json` and `blobs` are the layout's; `run` has
- * its bundles in `runs` while they last, and in `bundles` when they are kept.
+ * its bundles in `runs` while they last, and in `bundles` when they are kept; `state` is scow's, where
+ * the user has no better place.
  */
 export const STORE = {
   marker: 'oci-layout',
@@ -21,6 +22,7 @@ export const STORE = {
   temporary: 'tmp',
   runs: 'runs',
   bundles: 'bundles',
+  state: 'state',
   lock: 'lock',
   reserve: 'reserve',
 } as const;

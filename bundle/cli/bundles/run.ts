@@ -1,5 +1,6 @@
 import { openImage } from '../../make/open-image.ts';
 import { isOrdinaryUser } from '../../rootless/caller.ts';
+import { endStaleContainers } from '../../run/place.ts';
 import { runImage } from '../../run/run.ts';
 import { checkName, parseNetwork, parseVariable, parseVolume } from '../../run/settings.ts';
 import { openStore } from '../../store/store.ts';
@@ -10,6 +11,11 @@ import { reporterFor } from '../progress.ts';
 import { stoppable } from '../stop.ts';
 import { locationOptions, platformOf } from '../transfer/options.ts';
 import { copyReporter } from '../transfer/reporter.ts';
+
+/** Ends what earlier runs have left that were killed. */
+export function before(input: Input): void {
+  endStaleContainers(openStore(input.text('store')).path);
+}
 
 /** Runs a container of an image. @returns the exit status of its program */
 export async function run(input: Input): Promise<number> {

@@ -253,7 +253,13 @@ function ordinaryUser(name: string, uid: number, gid: number) {
     const { status, stdout, stderr } = spawnSync('setpriv', words, options);
     return { status, stdout, stderr };
   };
-  return { own, as, call: (...args: string[]) => as('scow-bundle', ...args) };
+  const begin = (...args: string[]) =>
+    spawn('setpriv', [...user, join(build, 'scow-bundle'), ...args], {
+      cwd: own,
+      env,
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+  return { own, as, begin, call: (...args: string[]) => as('scow-bundle', ...args) };
 }
 
 test('an ordinary user runs it too', () => {
@@ -277,11 +283,11 @@ test('an ordinary user runs it too', () => {
   expect(readdirSync(join(own, 'scow/runs'))).toEqual([]);
 });
 
-test('an ordinary user with subordinate IDs has all users of the image', () => {
+test('an ordinary user with subordinate IDs has all users of the image', async () => {
   const account = new MappedUser();
   account.add();
   try {
-    const { own, as, call } = ordinaryUser('mapped', account.uid, account.gid);
+    const { own, as, call, begin } = ordinaryUser('mapped', account.uid, account.gid);
     const script = `
       id -u; id -G; echo more >>/home/app/own; cat /home/app/own; echo x >/tmp/x; touch /y || :
       cat /proc/self/uid_map`;
@@ -294,6 +300,16 @@ test('an ordinary user with subordinate IDs has all users of the image', () => {
     });
     const maps = ['0 0 1', '1 1 65536'].map((line) => line.replaceAll(' ', '\\s+'));
     expect(stdout).toMatch(new RegExp(`^1000\n1001 50\nown\nmore\n\\s+${maps.join('\n\\s+')}\n$`));
+    // Also a container whose program is not the caller goes with the next run, from outside.
+    const endless = 'echo up; while :; do sleep 0.1; done';
+    const killed = begin('run', '-u', 'app', '--entrypoint', 'sh', image, '-c', endless);
+    await once(killed.stdout, 'data');
+    killed.kill('SIGKILL');
+    killed.stdout.destroy();
+    await once(killed, 'exit');
+    await eventually(() => readdirSync(join(own, 'scow/runs')).length === 1);
+    expect(call('run', image)).toEqual({ status: 0, stdout: 'entry command\n', stderr: '' });
+    expect(readdirSync(join(own, 'scow/runs'))).toEqual([]);
     // On the host it is one of theirs.
     expect(statSync(join(bundle, 'upper/home/app/own')).uid).toBe(account.range.uid + 999);
     expect(call('diff', bundle).stdout).toBe(

@@ -20,6 +20,12 @@ export const DROPPED_PREFIXES: readonly string[] = ['BUN_', 'JSC_', 'NODE_', 'MI
 /** The variable that hands the engine the limit that scow was started with: `soft:hard`. */
 export const NOFILE_VARIABLE = 'SCOW_NOFILE';
 
+/**
+ * What the engine is told: to leave out the last tier of its compiler. No command lasts long enough to
+ * get back the time that it takes, which is up to a tenth of an unpack's.
+ */
+export const ENGINE_SETTING = 'BUN_JSC_useFTLJIT=0';
+
 /** RLIMIT_NOFILE as getrlimit(2) has it; 2^64-1 is no limit. */
 export interface Limit {
   readonly soft: bigint;
@@ -30,7 +36,7 @@ let taken: { readonly limit: Limit | undefined } | undefined;
 
 /**
  * The limit on open files that scow was started with, before the engine raised it. The first
- * call, which comes before any child process, takes the variable out of the environment.
+ * call, which comes before any child process, takes the launcher's variables out of the environment.
  *
  * @returns undefined when no launcher was there to save it (under Node.js)
  */
@@ -39,10 +45,11 @@ export function inheritedNofile(): Limit | undefined {
   return taken.limit;
 }
 
-/** Removes the variable from an environment and returns its value. */
+/** Removes the launcher's variables from an environment and returns the value of the one. */
 export function takeNofile(environment: Record<string, string | undefined>): Limit | undefined {
   const value = environment[NOFILE_VARIABLE];
   delete environment[NOFILE_VARIABLE];
+  delete environment[ENGINE_SETTING.slice(0, ENGINE_SETTING.indexOf('='))];
   const parts = /^(\d+):(\d+)$/.exec(value ?? '');
   if (parts === null) return undefined;
   return { soft: BigInt(parts[1] as string), hard: BigInt(parts[2] as string) };

@@ -9,7 +9,7 @@
  */
 import { absolute, at, CC, R } from '../linux/x86-64/assembler.ts';
 import { NUMBERS } from '../linux/x86-64/numbers.ts';
-import { DROPPED_PREFIXES, NOFILE_VARIABLE } from './environment.ts';
+import { DROPPED_PREFIXES, ENGINE_SETTING, NOFILE_VARIABLE } from './environment.ts';
 import { SmallProgram } from './small-program.ts';
 
 const RLIMIT_NOFILE = 7;
@@ -100,7 +100,7 @@ class Launcher {
   }
 
   /**
-   * Closes the gaps that dropped variables leave, and appends one. If none was dropped, this
+   * Closes the gaps that dropped variables leave, and appends two. If none was dropped, this
    * overwrites the first words of the auxiliary vector, which nobody reads.
    */
   private rewriteEnvironment(variable: number): void {
@@ -127,8 +127,10 @@ class Launcher {
     a.bind(end);
     a.moveConstant(R.rax, variable);
     a.store(at(to), R.rax);
-    a.moveConstant(R.rax, 0);
+    a.moveConstant(R.rax, this.program.text(ENGINE_SETTING));
     a.store(at(to, 8), R.rax);
+    a.moveConstant(R.rax, 0);
+    a.store(at(to, 16), R.rax);
   }
 
   /**

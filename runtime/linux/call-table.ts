@@ -50,7 +50,7 @@ export class CallTable {
   /** What calls point at. */
   #keep: Uint8Array[] = [];
   /** Tables whose results are arguments here. */
-  readonly #others = new Set<CallTable>();
+  readonly #others: CallTable[] = [];
 
   /** @param room calls that there is room for; it grows when there are more */
   constructor(room: number) {
@@ -93,7 +93,7 @@ export class CallTable {
     this.#count = 0;
     this.#words[DONE] = 0;
     this.#keep = [];
-    this.#others.clear();
+    this.#others.length = 0;
   }
 
   /** The result of a call that was made: the kernel's own, `-errno` for one that failed. */
@@ -120,7 +120,7 @@ export class CallTable {
   argument(call: number, index: number): number {
     const word = this.#read(this.#record(call) + ARGUMENTS + 2 * index);
     if ((this.#flags(call) & (1 << index)) === 0) return word;
-    const table = this.#has(word) ? this : [...this.#others].find((other) => other.#has(word));
+    const table = this.#has(word) ? this : this.#others.find((other) => other.#has(word));
     if (table === undefined) throw new Error('an argument is the result of no call that is known');
     return table.#read((word - table.#address) / 4);
   }
@@ -139,7 +139,7 @@ export class CallTable {
         this.#write(at, argument);
       } else if (typeof argument === 'object' && 'resultOf' in argument) {
         const { table = this } = argument;
-        if (table !== this) this.#others.add(table);
+        if (table !== this && !this.#others.includes(table)) this.#others.push(table);
         this.#write(at, table.#resultAddress(argument.resultOf));
         indirect |= 1 << i;
       } else {

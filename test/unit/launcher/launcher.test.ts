@@ -24,10 +24,12 @@ function run(command: string, args: readonly string[], env: NodeJS.ProcessEnv = 
 describe('the environment', () => {
   beforeEach(() => symlinkSync('/usr/bin/env', engine));
 
-  /** The variables that the engine sees, in order, without those of {@link run}. */
+  /** The variables that the engine sees, in order, without those of {@link run} and the launcher's own. */
   function engineSees(env: NodeJS.ProcessEnv): string[] {
     const { stdout } = run(launcher, ['--null'], env);
-    return stdout.split('\0').filter((v) => v !== '' && !/^(PATH|SCOW_NOFILE)=/.test(v));
+    return stdout
+      .split('\0')
+      .filter((v) => v !== '' && !/^(PATH|SCOW_NOFILE|BUN_JSC_useFTLJIT)=/.test(v));
   }
 
   test('loses what steers an engine', () => {
@@ -68,6 +70,13 @@ describe('the environment', () => {
       expect(lines.filter((line) => line.startsWith('SCOW_NOFILE'))).toEqual([
         'SCOW_NOFILE=50:100',
       ]);
+    }
+  });
+
+  test('tells the engine how to compile, whatever was there before', () => {
+    for (const env of [{}, { BUN_JSC_useFTLJIT: '1', BUN_JSC_useJIT: '0' }]) {
+      const lines = run(launcher, [], env).stdout.trim().split('\n');
+      expect(lines.filter((line) => line.startsWith('BUN_'))).toEqual(['BUN_JSC_useFTLJIT=0']);
     }
   });
 });
@@ -139,7 +148,11 @@ describe('failures', () => {
 
 describe('takeNofile', () => {
   test('removes the variable and returns both numbers, no limit included', () => {
-    const environment = { A: '1', SCOW_NOFILE: '1024:18446744073709551615' };
+    const environment = {
+      A: '1',
+      BUN_JSC_useFTLJIT: '0',
+      SCOW_NOFILE: '1024:18446744073709551615',
+    };
     expect(takeNofile(environment)).toEqual({ soft: 1024n, hard: 2n ** 64n - 1n });
     expect(environment).toEqual({ A: '1' });
   });

@@ -65,11 +65,12 @@ export class LayerApplier implements TarVisitor {
     const components = entryComponents(entry.name);
     const origin = { layer: this.#layer, name: entry.name };
     this.#target.begin(origin);
-    if (isBookkeeping(components)) return;
+    const marked = components.findIndex((component) => component.startsWith(WHITEOUT));
+    if (marked >= 0 && isBookkeeping(components)) return;
     const name = components.pop();
-    if (components.some((component) => component.startsWith(WHITEOUT)))
+    if (marked >= 0 && marked < components.length)
       throw new Error(`it lies below a name that begins with ${WHITEOUT}, as only whiteouts do`);
-    if (name?.startsWith(WHITEOUT)) this.#whiteOut(components, name, origin);
+    if (name !== undefined && marked >= 0) this.#whiteOut(components, name, origin);
     else if (name === undefined) this.#describeRoot(entry, origin);
     else this.#place(components, name, entry, origin, adopt);
   }
@@ -240,14 +241,14 @@ export function attributesOf(
   origin: Origin,
 ): Attributes {
   const { mode, uid, gid, mtime, xattrs } = entry;
-  for (const [what, id] of [
-    ['uid', uid],
-    ['gid', gid],
-  ] as const) {
-    // The last value means “leave it as it is” to chown(2).
-    if (id < 0 || id >= 0xffff_ffff) throw new Error(`its ${what} ${id} is none (0 to 4294967294)`);
-  }
+  checkOwner('uid', uid);
+  checkOwner('gid', gid);
   return { mode, uid, gid, mtime, xattrs, origin };
+}
+
+function checkOwner(what: string, id: number): void {
+  // The last value means “leave it as it is” to chown(2).
+  if (id < 0 || id >= 0xffff_ffff) throw new Error(`its ${what} ${id} is none (0 to 4294967294)`);
 }
 
 /** A device's number as the kernel encodes it, makedev(3). */

@@ -19,6 +19,8 @@ export class Directories {
   readonly #how = openHow();
   /** In the order of their last use. */
   readonly #open = new Map<Directory, Handle>();
+  /** The last one: most uses are of the same. */
+  #last: { readonly directory: Directory; readonly handle: Handle } | undefined;
 
   /** @param root a descriptor of the root filesystem's directory, closed by the caller */
   constructor(script: Script, tree: Tree, root: number) {
@@ -44,10 +46,12 @@ export class Directories {
     const handle = this.#open.get(directory);
     if (handle === undefined) return;
     this.#open.delete(directory);
+    if (this.#last?.directory === directory) this.#last = undefined;
     this.#script.close(handle);
   }
 
   #handle(directory: Directory): Handle {
+    if (this.#last?.directory === directory) return this.#last.handle;
     const known = this.#open.get(directory);
     const script = this.#script;
     if (known !== undefined) this.#open.delete(directory);
@@ -64,6 +68,7 @@ export class Directories {
       const [oldest] = this.#open.keys();
       this.forget(oldest as Directory);
     }
+    this.#last = { directory, handle };
     return handle;
   }
 }

@@ -24,9 +24,9 @@ export function targetComponents(target: string): string[] {
  */
 export function entryComponents(name: Uint8Array): string[] {
   const cleaned: string[] = [];
-  for (const component of targetComponents(latin1(name))) {
+  for (const component of latin1(name).split('/')) {
     if (component === '..') cleaned.pop();
-    else cleaned.push(component);
+    else if (component !== '' && component !== '.') cleaned.push(component);
   }
   return cleaned;
 }

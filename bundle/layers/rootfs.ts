@@ -7,6 +7,7 @@ import { copyContent } from './copy-content.ts';
 import { Directories } from './directories.ts';
 import type { Handle, Origin } from './gathered.ts';
 import { latin1, printable } from './names.ts';
+import { type NewFile, probeNewFile } from './new-file.ts';
 import { mayBring, type Privileges, rootlessOwner } from './privileges.ts';
 import { Script } from './script.ts';
 import type { Xattr } from './tar/entry.ts';
@@ -21,6 +22,8 @@ const EINVAL = errnoCode('EINVAL');
 interface OpenFile {
   readonly handle: Handle;
   readonly attributes: Attributes;
+  /** Whether it was made with its mode and its owner. */
+  readonly isComplete: boolean;
   /** Bytes, with a hole at the end that no content reaches. */
   readonly size: number;
   /** Where the last content ended. */
@@ -39,6 +42,7 @@ export class Rootfs implements LayerTarget {
   readonly #tree: Tree;
   readonly #directories: Directories;
   readonly #root: number;
+  readonly #newFile: NewFile;
   readonly #privileges: Privileges;
   readonly #warn: (line: string) => void;
   readonly #warned = new Set<string>();
@@ -50,6 +54,7 @@ export class Rootfs implements LayerTarget {
    */
   constructor(path: string, tree: Tree, privileges: Privileges, warn: (line: string) => void) {
     this.#root = openRoot(path);
+    this.#newFile = newFileIn(path, this.#root, privileges);
     this.#script = new Script();
     this.#tree = tree;
     this.#directories = new Directories(this.#script, tree, this.#root);
@@ -64,8 +69,13 @@ export class Rootfs implements LayerTarget {
   createFile({ directory, name }: Spot, attributes: Attributes, size: number): void {
     const flags = O.WRONLY | O.CREAT | O.EXCL | O.NOFOLLOW | O.CLOEXEC;
     const parent = this.#directories.use(directory);
-    const handle = this.#script.open('openat', [parent, this.#script.text(name), flags, 0o600]);
-    this.#file = { handle, attributes, size, end: 0 };
+    const { mode, uid, gid, xattrs } = attributes;
+    const born = this.#newFile;
+    const isComplete =
+      (mode & ~born.settable) === 0 && uid === born.uid && gid === born.gid && xattrs.length === 0;
+    const args = [parent, this.#script.text(name), flags, isComplete ? mode : 0o600];
+    const handle = this.#script.open('openat', args);
+    this.#file = { handle, attributes, isComplete, size, end: 0 };
   }
 
   write(bytes: Uint8Array, offset: number): void {
@@ -88,10 +98,13 @@ export class Rootfs implements LayerTarget {
   }
 
   endFile(): void {
-    const { handle, attributes, size, end } = this.#file as OpenFile;
-    if (end < size) this.#script.call('ftruncate', [this.#script.use(handle), size]);
-    this.#describe(() => this.#script.use(handle), attributes);
-    this.#script.close(handle);
+    const { handle, attributes, isComplete, size, end } = this.#file as OpenFile;
+    const script = this.#script;
+    const fd = script.use(handle);
+    if (end < size) script.call('ftruncate', [fd, size]);
+    if (isComplete) script.call('utimensat', [fd, 0, script.times(attributes.mtime), 0]);
+    else this.#describe(() => fd, attributes);
+    script.close(handle);
     this.#file = undefined;
   }
 
@@ -287,6 +300,17 @@ function openRoot(path: string): number {
   trySyscall('fremovexattr', root, 'system.posix_acl_default');
   trySyscall('fremovexattr', root, 'system.posix_acl_access');
   return root;
+}
+
+/** What new files have; for `rootless`, whose owner is kept as if it were root. */
+function newFileIn(path: string, root: number, privileges: Privileges): NewFile {
+  try {
+    const born = probeNewFile(`/proc/self/fd/${root}`);
+    return privileges === 'rootless' ? { ...born, uid: 0, gid: 0 } : born;
+  } catch (cause) {
+    closeSync(root);
+    throw new Error(`${path}: no file can be made here: ${reason(cause)}`, { cause });
+  }
 }
 
 function isUser({ name }: Xattr): boolean {

@@ -2,6 +2,10 @@ import { number, text } from './fields.ts';
 
 export const BLOCK = 512;
 
+const GNU_MAGIC = Buffer.from('ustar  \0');
+const USTAR_MAGIC = Buffer.from('ustar\0');
+const EMPTY = Buffer.alloc(0);
+
 /** One header block as it stands: ustar(5), GNU tar's manual, “Basic Tar Format”. */
 export interface Header {
   readonly name: Buffer;
@@ -22,7 +26,8 @@ export interface Header {
 
 /** Whether a block is one of those that end an archive. */
 export function isZero(block: Buffer): boolean {
-  return block.every((byte) => byte === 0);
+  // Headers begin with a name: one look tells.
+  return block[0] === 0 && block.every((byte) => byte === 0);
 }
 
 /**
@@ -31,15 +36,14 @@ export function isZero(block: Buffer): boolean {
  * @throws Error when it is no header, or a field is damaged
  */
 export function parseHeader(block: Buffer): Header {
-  const magic = block.toString('latin1', 257, 265);
-  const gnu = magic === 'ustar  \0';
-  const ustar = magic.startsWith('ustar\0');
+  const gnu = GNU_MAGIC.compare(block, 257, 265) === 0;
+  const ustar = USTAR_MAGIC.compare(block, 257, 263) === 0;
   if (!checksumMatches(block)) throw new Error('this is not a tar header: its checksum is wrong');
   const type = String.fromCharCode(block[156] as number);
   const device = (gnu || ustar) && (type === '3' || type === '4');
   return {
     name: fullName(block, ustar),
-    linkName: Buffer.from(text(block, 157, 100)),
+    linkName: block[157] === 0 ? EMPTY : Buffer.from(text(block, 157, 100)),
     type,
     mode: number(block, 100, 8, 'mode'),
     uid: number(block, 108, 8, 'uid'),
@@ -55,10 +59,11 @@ export function parseHeader(block: Buffer): Header {
 function fullName(block: Buffer, ustar: boolean): Buffer {
   const name = text(block, 0, 100);
   if (!ustar) return Buffer.from(name);
+  if (block[345] === 0) return Buffer.from(name);
   // star keeps two times behind a shorter prefix, and says so in the block's last bytes.
   const star = block.toString('latin1', 508, 512) === 'tar\0';
   const prefix = text(block, 345, star ? 131 : 155);
-  return prefix.length === 0 ? Buffer.from(name) : Buffer.concat([prefix, Buffer.from('/'), name]);
+  return Buffer.concat([prefix, Buffer.from('/'), name]);
 }
 
 /** Old tars summed the bytes as signed ones: both sums are right. */

@@ -66,6 +66,33 @@ describe('a full disk', () => {
   });
 });
 
+test.each([0o022, 0, 0o137, 0o777])(
+  'modes and owners are the archive’s, with the umask %o and a root that gives its group on',
+  async (umask) => {
+    chownSync(place.rootfs, 0, 7);
+    chmodSync(place.rootfs, 0o2777);
+    const modes = [0o644, 0o755, 0o444, 0o000, 0o777, 0o4755, 0o2644, 0o1600];
+    const owners = [0, 7].flatMap((uid) => [0, 7].map((gid) => ({ uid, gid })));
+    const entries = modes.flatMap((mode) => owners.map((owner) => ({ mode, ...owner })));
+    const before = process.umask(umask);
+    try {
+      await place.apply([
+        archive(
+          directory('d', { mode: 0o2755, gid: 7 }),
+          ...entries.map((fields, i) => file(`d/${i}`, `${i}`, fields)),
+        ),
+      ]);
+    } finally {
+      process.umask(before);
+    }
+    const found = entries.map((_, i) => {
+      const { mode, uid, gid } = statSync(place.at(`d/${i}`));
+      return { mode: mode & 0o7777, uid, gid };
+    });
+    expect(found).toEqual(entries);
+  },
+);
+
 test('a root filesystem that is missing, a file, or not empty is an error', async () => {
   const at = (name: string) => applyLayers(join(place.path, name), []);
   const here = `${place.path}/NAME: no root filesystem can be made here: `;

@@ -79,6 +79,10 @@ export class LayerApplier implements TarVisitor {
     if (this.#writing) this.#target.write(bytes, offset);
   }
 
+  holds(memory: ArrayBufferLike): boolean {
+    return this.#target.holds?.(memory) ?? true;
+  }
+
   end(): void {
     if (this.#writing) this.#target.endFile();
     this.#writing = false;

@@ -82,8 +82,16 @@ function sniff(start: Buffer): Compression | undefined {
   }
 }
 
-/** Takes compressed bytes until it has ended; the rest is left to the caller. */
-export type Decompressor = (source: Compressed) => AsyncIterable<Uint8Array>;
+/**
+ * Takes compressed bytes until it has ended; the rest is left to the caller.
+ *
+ * @param isHeld whether a piece that was given out in this memory is still needed, when the next
+ *   is asked for; without it, all are
+ */
+export type Decompressor = (
+  source: Compressed,
+  isHeld?: (memory: ArrayBufferLike) => boolean,
+) => AsyncIterable<Uint8Array>;
 
 /**
  * Makes what unpacks a blob.
@@ -97,7 +105,7 @@ export async function decompressor(compression: Compression): Promise<Decompress
       return plain;
     case 'gzip': {
       const library = loadIsal();
-      if (library !== undefined) return (source) => throughIsal(source, library);
+      if (library !== undefined) return (source, isHeld) => throughIsal(source, library, isHeld);
       return (source) => throughEngine(source, zlib.createGunzip, 'gzip');
     }
     case 'zstd': {

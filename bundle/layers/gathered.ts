@@ -127,6 +127,11 @@ export class Gathered {
     return this.#sourceBase + byteOffset;
   }
 
+  /** Whether content in this memory is still to be written. */
+  holds(memory: ArrayBufferLike): boolean {
+    return this.#kept.includes(memory);
+  }
+
   /** The first call that failed, of those that were made, and is not tolerated; -1 for none. */
   failure(): number {
     const { table } = this;

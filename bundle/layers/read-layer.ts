@@ -48,7 +48,8 @@ export async function readLayer(
     const start = await blob.peek(BLOCK);
     const tell = (line: string) => warn(`${layer.describe}: ${line}`);
     const unpack = await decompressor(recognize(start, layer.mediaType, tell));
-    for await (const chunk of unpack(blob)) {
+    const isHeld = (memory: ArrayBufferLike) => visitor.holds?.(memory) ?? true;
+    for await (const chunk of unpack(blob, isHeld)) {
       hash.update(chunk);
       naming(nameOf, () => {
         limit?.inflated(chunk.byteLength);

@@ -85,6 +85,10 @@ export class Rootfs implements LayerTarget {
     file.end = offset + bytes.byteLength;
   }
 
+  holds(memory: ArrayBufferLike): boolean {
+    return this.#script.holds(memory);
+  }
+
   /** Copies the content of an open file into the one that was created last. */
   copyContent(source: number): void {
     const file = this.#file as OpenFile;

@@ -92,6 +92,11 @@ export class Script {
     gathered.writes.push({ handle, call: gathered.call('pwrite64', args) });
   }
 
+  /** Whether content in this memory is still to be written. */
+  holds(memory: ArrayBufferLike): boolean {
+    return this.#gathered.holds(memory) || this.#before.holds(memory);
+  }
+
   /** A handle as an argument. */
   use(handle: Handle): Argument {
     return handle.fd >= 0 ? handle.fd : handle;

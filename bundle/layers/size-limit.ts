@@ -56,6 +56,7 @@ export class SizeLimit {
       },
       content: (bytes, offset) => visitor.content(bytes, offset),
       end: () => visitor.end(),
+      holds: (memory) => visitor.holds?.(memory) ?? true,
     };
   }
 

@@ -17,6 +17,8 @@ export interface LayerTarget {
   /** Creates a file, open for writing until `endFile`. @param size bytes, with its holes */
   createFile(spot: Spot, attributes: Attributes, size: number): void;
   write(bytes: Uint8Array, offset: number): void;
+  /** Whether content in this memory is still to be written. Without it, it may be for ever. */
+  holds?(memory: ArrayBufferLike): boolean;
   endFile(): void;
   createDirectory(spot: Spot): void;
   createSymlink(spot: Spot, target: string, attributes: Attributes): void;

@@ -5,8 +5,10 @@ import { type Compressed, refuseContent, refuseRest } from './source.ts';
 
 /** Bytes that are inflated into one piece of memory. */
 const OUTPUT = 1024 * 1024;
-/** With less room than this, new memory is taken. */
+/** With less room than this, other memory is taken. */
 const LITTLE = 64 * 1024;
+/** Pieces of memory that are used again and again. */
+const POOL = 8;
 /** Headers may have a name and a comment of any length; no honest one has more than this. */
 const LONGEST_HEADER = 1024 * 1024;
 
@@ -16,11 +18,14 @@ const LONGEST_HEADER = 1024 * 1024;
  * last must be zeros, as some writers pad their output.
  *
  * @param library what `loadIsal` found
+ * @param isHeld as a `Decompressor` has it
  */
 export async function* throughIsal(
   source: Compressed,
   library: SharedLibrary,
+  isHeld: (memory: ArrayBufferLike) => boolean = () => true,
 ): AsyncGenerator<Uint8Array> {
+  const output = new Output(isHeld);
   const input = new Input(source);
   const inflater = new IsalInflater(library);
   try {
@@ -28,7 +33,7 @@ export async function* throughIsal(
       if (input.rest[0] === 0) break;
       await skipHeader(input);
       inflater.begin();
-      yield* inflateMember(input, inflater);
+      yield* inflateMember(input, inflater, output);
     }
   } finally {
     inflater.close();
@@ -101,25 +106,66 @@ async function skipHeader(input: Input): Promise<void> {
   input.take(length);
 }
 
-async function* inflateMember(input: Input, inflater: IsalInflater): AsyncGenerator<Uint8Array> {
-  let memory = Buffer.allocUnsafeSlow(OUTPUT);
-  let made: Uint8Array = memory.subarray(0, 0);
+/**
+ * Memory for what is inflated, used again when nobody needs what is in it: new memory comes page
+ * by page, each by a fault.
+ */
+class Output {
+  readonly #isHeld: (memory: ArrayBufferLike) => boolean;
+  readonly #pool: Buffer[] = [];
+  /** What is left of the one in use. */
+  #room: Buffer = Buffer.alloc(0);
+
+  constructor(isHeld: (memory: ArrayBufferLike) => boolean) {
+    this.#isHeld = isHeld;
+  }
+
+  /** Where there is room. What was taken last stays as it is. */
+  room(): Buffer {
+    if (this.#room.byteLength < LITTLE) this.#room = this.#other();
+    return this.#room;
+  }
+
+  /** Takes the beginning of the room. */
+  take(length: number): Uint8Array {
+    const taken = this.#room.subarray(0, length);
+    this.#room = this.#room.subarray(length);
+    return taken;
+  }
+
+  #other(): Buffer {
+    const { buffer: current } = this.#room;
+    const isFree = ({ buffer }: Buffer) => buffer !== current && !this.#isHeld(buffer);
+    const free = this.#pool.find(isFree);
+    if (free !== undefined) return free;
+    const memory = Buffer.allocUnsafeSlow(OUTPUT);
+    if (this.#pool.length < POOL) this.#pool.push(memory);
+    return memory;
+  }
+}
+
+async function* inflateMember(
+  input: Input,
+  inflater: IsalInflater,
+  output: Output,
+): AsyncGenerator<Uint8Array> {
+  let made: Uint8Array | undefined;
   let step: InflateStep;
+  let isFull = false;
   do {
     // What did not fit in the output comes without any input.
-    const isFull = made.byteLength > 0 && made.byteLength === memory.byteLength;
     if (!(await input.more()) && !isFull) throw new Error('its gzip data is truncated');
-    if (memory.byteLength - made.byteLength < LITTLE) memory = Buffer.allocUnsafeSlow(OUTPUT);
-    else memory = memory.subarray(made.byteLength);
-    inflater.start(input.rest, memory);
+    const room = output.room();
+    inflater.start(input.rest, room);
     // Both happen while the library works.
-    if (made.byteLength > 0) yield made;
+    if (made !== undefined) yield made;
     await input.readAhead();
     step = naming(() => inflater.finish());
     input.take(step.used);
-    made = memory.subarray(0, step.made);
+    isFull = step.made === room.byteLength;
+    made = step.made > 0 ? output.take(step.made) : undefined;
   } while (!step.ended);
-  if (made.byteLength > 0) yield made;
+  if (made !== undefined) yield made;
 }
 
 function naming<T>(step: () => T): T {

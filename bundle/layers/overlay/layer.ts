@@ -82,6 +82,10 @@ export class OverlayLayer implements LayerTarget {
     this.#rootfs.write(bytes, offset);
   }
 
+  holds(memory: ArrayBufferLike): boolean {
+    return this.#rootfs.holds(memory);
+  }
+
   endFile(): void {
     this.#rootfs.endFile();
   }

@@ -72,6 +72,10 @@ export class LayerSpool implements TarVisitor {
     if (this.#writing) this.#rootfs.write(bytes, offset);
   }
 
+  holds(memory: ArrayBufferLike): boolean {
+    return this.#rootfs.holds(memory);
+  }
+
   end(): void {
     if (this.#writing) this.#rootfs.endFile();
     this.#writing = false;

@@ -19,6 +19,8 @@ export interface TarVisitor {
    */
   content(bytes: Uint8Array, offset: number): void;
   end(): void;
+  /** Whether content in this memory is still needed. Without it, it may be for ever. */
+  holds?(memory: ArrayBufferLike): boolean;
 }
 
 /** Extended headers and long names are read into memory: no honest one is longer, in bytes. */

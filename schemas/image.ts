@@ -6,6 +6,7 @@
 /** `sha256:<64 hex digits>`, or another algorithm and its encoding. */
 export type Digest = `${string}:${string}`;
 
+/** By keys in reverse domain notation (image-spec, annotations.md). */
 export type Annotations = Readonly<Record<string, string>>;
 
 /** A reference to content: what it is, its digest and its size. */
@@ -82,12 +83,14 @@ export interface ImageExecution {
   readonly ArgsEscaped?: boolean;
 }
 
+/** The layers that a configuration is for (image-spec, config.md: rootfs). */
 export interface ImageRootfs {
   readonly type: 'layers';
   /** Digests of the uncompressed layers, from the base upwards. */
   readonly diff_ids: readonly Digest[];
 }
 
+/** A step by which an image was made (image-spec, config.md: history). */
 export interface ImageHistory {
   readonly created?: string;
   readonly author?: string;

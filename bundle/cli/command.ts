@@ -24,6 +24,7 @@ export interface Input {
   switch(name: string): boolean | undefined;
 }
 
+/** An argument that is known by its place. */
 export interface Positional {
   readonly name: string;
   readonly about: string;
@@ -34,6 +35,7 @@ export interface Positional {
   readonly rest?: boolean;
 }
 
+/** A flag of a command, or a global one. */
 export interface Flag {
   readonly name: string;
   readonly short?: string;
@@ -45,6 +47,7 @@ export interface Flag {
   readonly repeated?: boolean;
 }
 
+/** A command of the table. */
 export interface Command {
   readonly name: string;
   readonly about: string;

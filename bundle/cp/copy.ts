@@ -22,6 +22,7 @@ import {
 } from './read.ts';
 import { Receiver } from './receiver.ts';
 
+/** How files are copied. */
 export interface CopyOptions {
   /** Whether owners, setuid, extended attributes and devices are kept. */
   readonly archive: boolean;

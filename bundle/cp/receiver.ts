@@ -12,6 +12,7 @@ import type { TarVisitor } from '../layers/tar/reader.ts';
 import { refuseSpecial, text, times, typeOf } from './kernel-form.ts';
 import { type SmallFile, SmallFiles } from './small-files.ts';
 
+/** How files are received. */
 export interface ReceiveOptions {
   /** Whether owners, setuid, extended attributes and devices are kept. */
   readonly archive: boolean;

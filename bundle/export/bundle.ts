@@ -8,6 +8,7 @@ import { tarOf, treeEntries } from '../layers/write/archive.ts';
 import type { DiskFile } from '../layers/write/disk-file.ts';
 import { DiskTree } from '../layers/write/disk-tree.ts';
 
+/** How an archive of files is written. */
 export interface ExportOptions {
   /** Stops the work, which then fails with the signal's reason. */
   readonly signal: AbortSignal;

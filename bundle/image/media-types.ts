@@ -18,8 +18,11 @@ const CONFIGS = [
   'application/vnd.docker.container.image.v1+json',
 ];
 
+/** Whether a descriptor with this type is of an image index, or of Docker's manifest list. */
 export const isIndexType = (mediaType: string): boolean => INDEX_TYPES.includes(mediaType);
+/** Whether it is of an image manifest. */
 export const isManifestType = (mediaType: string): boolean => MANIFEST_TYPES.includes(mediaType);
+/** Whether it is of the configuration of an image, and not of another artifact. */
 export const isConfigType = (mediaType: string): boolean => CONFIGS.includes(mediaType);
 
 /** Those that are written. */

@@ -7,6 +7,7 @@ import { Tree } from './tree.ts';
 export type { Privileges } from './privileges.ts';
 export type { LayerSource } from './read-layer.ts';
 
+/** How layers are applied. */
 export interface ApplyOptions {
   /** Hears how many bytes of blobs were read so far, of all layers together. */
   onProgress?(compressedBytesRead: number): void;

@@ -39,6 +39,7 @@ export interface Leaf {
   readonly layer: number;
 }
 
+/** What a name in a directory leads to. */
 export type TreeNode = Directory | Symlink | Leaf;
 
 /** Where a path leads: a directory that exists, and the components that don't (yet). */

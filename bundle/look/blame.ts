@@ -39,6 +39,7 @@ export interface LayerBlame {
   readonly deleted: number;
 }
 
+/** What the layers of an image did. */
 export interface Blame {
   readonly layers: readonly LayerBlame[];
   readonly paths: readonly PathHistory[];

@@ -12,6 +12,7 @@ import { writeLayer } from '../layers/write/layer.ts';
 import { temporaryDirectory } from '../layers/write/nameless-file.ts';
 import { editBy, type MakeOptions, type NewImage, publish, ticking } from './publish.ts';
 
+/** How an archive becomes an image. */
 export interface ImportOptions extends MakeOptions {
   /** What the archive may come to; anything where undefined. */
   readonly limit?: SizeLimit;

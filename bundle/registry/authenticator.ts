@@ -5,6 +5,7 @@ import { RegistryError } from './error.ts';
 import { retrying } from './retry.ts';
 import { basic, fetchToken, type Token } from './token.ts';
 
+/** What an authenticator gets its credentials by. */
 export interface AuthenticatorOptions {
   /** As names have it. */
   readonly registry: string;

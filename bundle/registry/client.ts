@@ -11,6 +11,7 @@ import { retrying } from './retry.ts';
 /** Redirects in a row: a registry leads to its storage, which may lead on once or twice. */
 const MOST_REDIRECTS = 5;
 
+/** How a registry is spoken to. */
 export interface RegistryOptions {
   /** Allow plain HTTP, and certificates of unknown authorities. */
   readonly insecure?: boolean;
@@ -23,6 +24,7 @@ export interface RegistryOptions {
   readonly warn?: (message: string) => void;
 }
 
+/** A request to a registry, and the answers that it may have. */
 export interface ClientRequest {
   readonly method: 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
   /** The path below `/v2/`; or a whole URL that the registry gave us. */

@@ -11,6 +11,7 @@ import { addReferrer } from './referrers.ts';
 import { isDocument } from './source.ts';
 import { uploadBlob } from './uploads.ts';
 
+/** How an image is sent to a registry. */
 export interface RegistryDestinationOptions extends RegistryOptions {
   /** A repository of the same registry that may have a blob, so that it need not be sent. */
   readonly mountFrom?: (digest: string) => Promise<string | undefined>;

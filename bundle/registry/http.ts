@@ -13,6 +13,7 @@ export type Body =
 /** What is to be sent could not be read: its cause says why. The other side has no part in it. */
 export class ContentError extends Error {}
 
+/** One request, without what an answer may ask for. */
 export interface HttpRequest {
   readonly method: string;
   readonly url: URL;
@@ -27,6 +28,7 @@ export interface HttpRequest {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** The answer to it, whose body is still to be taken. */
 export interface HttpResponse {
   readonly method: string;
   readonly url: URL;

@@ -30,6 +30,7 @@ const AT_ONCE = 2;
 /** What temporary directories are for. */
 const PREFIX = { layer: 'layer-', spool: 'spool-' } as const;
 
+/** How layers are unpacked into the store. */
 export interface LayerOptions {
   /** What may be tried: layers that were made with other privileges are others. */
   readonly privileges: Privileges;

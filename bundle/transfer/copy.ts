@@ -29,6 +29,7 @@ export interface CopiedBlob {
   readonly what: string;
 }
 
+/** How an image is copied. */
 export interface CopyOptions {
   /** Which images of an index are copied: all, or one; this machine's unless told. */
   readonly platforms?: 'all' | Platform | undefined;
@@ -42,6 +43,7 @@ export interface CopyOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** What was copied. */
 export interface CopyResult {
   /** What the destination has now. */
   readonly descriptor: Descriptor;

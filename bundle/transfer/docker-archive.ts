@@ -39,6 +39,7 @@ export interface DockerArchive {
   close(): void;
 }
 
+/** An image of such an archive. */
 export interface DockerImage {
   /** What it is called, such as `alpine:3.20`; perhaps nothing. */
   readonly names: readonly string[];

@@ -25,6 +25,7 @@ export type Location =
   /** A name in the store, or of a registry; `remote` where it says its registry. */
   | { readonly kind: 'name'; readonly text: string; readonly remote: ImageName | undefined };
 
+/** How places are opened. */
 export interface LocationOptions extends RegistryOptions {
   /** The value of `--store`. */
   readonly store?: string | undefined;

@@ -4,6 +4,7 @@ import { openStore } from '../store/store.ts';
 import { type CopyOptions, type CopyResult, copyImage } from './copy.ts';
 import type { LocationOptions } from './locations.ts';
 
+/** How an image is fetched. */
 export type PullOptions = CopyOptions & LocationOptions;
 
 /**

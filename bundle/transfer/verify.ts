@@ -39,6 +39,7 @@ export interface VerifiedManifest {
   readonly warnings: readonly string[];
 }
 
+/** What verifying an image has found. */
 export interface VerifyReport {
   /** As the user named it. */
   readonly image: string;
@@ -53,6 +54,7 @@ export interface VerifyReport {
   readonly absent: readonly string[];
 }
 
+/** What of an image is verified. */
 export interface VerifyOptions {
   /** Only the images of an index for this one. */
   readonly platform?: Platform;

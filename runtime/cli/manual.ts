@@ -34,6 +34,7 @@ export const OVERVIEW = {
 const STATE_MACHINE =
   'A container is *creating*, *created*, *running*, *paused* or *stopped*: what the kernel says of its first process, at the moment of the question.';
 
+/** By the name of a command, what its page says beside its flags. */
 export const MANUAL: Readonly<Record<string, Manual>> = {
   completion: {
     description: [

@@ -40,6 +40,7 @@ export interface Input {
   readonly positionals: readonly string[];
 }
 
+/** A command line, taken apart. */
 export interface Parsed {
   readonly flags: Flags;
   /** What is no flag; after the first such argument everything, where flags must come first. */

@@ -2,6 +2,7 @@ import type { Command, Positional } from './command.ts';
 import { EXEC_FLAGS } from './exec-flags.ts';
 import type { Flag } from './flag.ts';
 
+/** They stand before the command. */
 export const GLOBAL_FLAGS: readonly Flag[] = [
   { name: 'debug', about: 'also log what is being done' },
   {
@@ -134,6 +135,7 @@ const UPDATE_FLAGS: readonly Flag[] = [
   { name: 'kernel-memory-tcp', value: 'N', about: 'refused: cgroup v1 only', hidden: true },
 ];
 
+/** All commands, in the order of the help. */
 export const COMMANDS: readonly Command[] = [
   {
     name: 'completion',

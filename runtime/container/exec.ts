@@ -26,6 +26,7 @@ import { ContainerStore } from './store.ts';
 import { checkSupported } from './supported.ts';
 import { placeTerminal, sendPidfd } from './terminal/console-socket.ts';
 
+/** What is executed, and how. */
 export interface ExecOptions {
   /** Directory of all containers' state. */
   readonly root: string;

@@ -12,6 +12,7 @@ const { SIGTERM } = SIGNALS;
 /** Where image-spec's conversion.md keeps the image's stop signal. */
 const STOP_SIGNAL = 'org.opencontainers.image.stopSignal';
 
+/** How a container is asked to end. */
 export interface StopOptions {
   /** How long the container gets to end by itself; Infinity waits for ever. */
   readonly milliseconds: number;

@@ -37,6 +37,7 @@ const PF_R = 4;
 const ET_EXEC = 2;
 const EM_X86_64 = 62;
 
+/** What an executable file is made of. */
 export interface Program {
   readonly text: Uint8Array;
   readonly data: Uint8Array;

@@ -24,6 +24,7 @@ const MEMORY = {
   size: 136 + 16 * 1024,
 } as const;
 
+/** How a process is born. */
 export interface Launch {
   /** The ELF file that becomes init. */
   readonly program: Uint8Array;

@@ -13,6 +13,7 @@ export interface ArchiveEntry {
   readonly content?: DiskFile;
 }
 
+/** How the entries of an archive are written. */
 export interface ArchiveOptions {
   /** Times after this one, in seconds since the epoch, become this one. */
   readonly latest?: number | undefined;

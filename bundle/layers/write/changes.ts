@@ -6,6 +6,7 @@ import type { DiskFile, TreeFile } from './disk-file.ts';
  */
 export type ChangeKind = 'added' | 'changed' | 'deleted' | 'linked';
 
+/** A difference of a tree from what is below it. */
 export interface Change {
   readonly kind: ChangeKind;
   /** Below the root, without a slash at either end, one character a byte; '' is the root. */
@@ -16,6 +17,7 @@ export interface Change {
   readonly parent: boolean;
 }
 
+/** How trees are compared. */
 export interface CompareOptions {
   /**
    * Whether the tree is an overlay's upper directory: what it does not have, and no whiteout

@@ -10,6 +10,7 @@ import type { LayerTarget, Spot } from '../target.ts';
 import { type Attributes, type Directory, Tree } from '../tree.ts';
 import type { FileType, TreeFile } from './disk-file.ts';
 
+/** What is kept of a layer that is read. */
 export interface RecordOptions {
   /** What the one who unpacked could do: files are as they became then. */
   readonly privileges: Privileges;

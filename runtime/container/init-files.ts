@@ -3,6 +3,7 @@ import { AT, F, MFD, O, S } from '../linux/constants.ts';
 import { closeSync, openSync, readSync, writeFileSync, writeSync } from '../linux/files.ts';
 import { join } from '../linux/path.ts';
 import { waitFor } from '../linux/poll.ts';
+import { pipe } from '../linux/socket.ts';
 import { syscall } from '../linux/syscall.ts';
 import { GO } from '../plan/program.ts';
 import { FIFO, PROGRESS, type Progress, parseProgress, readProgress } from './state.ts';
@@ -49,9 +50,7 @@ export class JoiningFiles implements InitFiles {
   constructor() {
     this.#page = syscall('memfd_create', 'scow-progress', MFD.CLOEXEC);
     syscall('ftruncate', this.#page, PAGE.size);
-    const pair = new Int32Array(2);
-    syscall('pipe2', new Uint8Array(pair.buffer), O.CLOEXEC);
-    const [read = -1, write = -1] = pair;
+    const [read, write] = pipe();
     this.#pipe = { read, write };
   }
 

@@ -69,6 +69,13 @@ export function socketPair(): [number, number] {
   return [pair[0] as number, pair[1] as number];
 }
 
+/** Makes a close-on-exec pipe, pipe(2). @returns the end to read from, and that to write to */
+export function pipe(): [reader: number, writer: number] {
+  const pair = new Int32Array(new ArrayBuffer(8));
+  syscall('pipe2', new Uint8Array(pair.buffer), O.CLOEXEC);
+  return [pair[0] as number, pair[1] as number];
+}
+
 /**
  * Sends one message, with descriptors if there are any (SCM_RIGHTS of unix(7)). The kernel
  * duplicates the descriptors: the caller's own stay open. A dead peer is an error (EPIPE),

@@ -1,11 +1,11 @@
 import { chmodSync, closeSync, existsSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { O, POLL } from '../../linux/constants.ts';
+import { POLL } from '../../linux/constants.ts';
 import { bindDatagram, connectDatagram } from '../../linux/datagram.ts';
 import { poll, waitFor } from '../../linux/poll.ts';
 import { reason } from '../../linux/reason.ts';
-import { sendMessage } from '../../linux/socket.ts';
-import { syscall, trySyscall } from '../../linux/syscall.ts';
+import { pipe, sendMessage } from '../../linux/socket.ts';
+import { trySyscall } from '../../linux/syscall.ts';
 import { debug, warn } from '../log.ts';
 
 /** In the container's state directory. */
@@ -111,9 +111,7 @@ export class NotifySocket {
 
   /** sd_notify_barrier(3): the host closes a descriptor when it has read what came before. */
   #awaitHost(): void {
-    const pipe = new Int32Array(2);
-    syscall('pipe2', new Uint8Array(pipe.buffer), O.CLOEXEC);
-    const [ours = -1, theirs = -1] = pipe;
+    const [ours, theirs] = pipe();
     try {
       sendMessage(this.#host, Buffer.from('BARRIER=1'), [theirs]);
     } finally {

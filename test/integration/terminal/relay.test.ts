@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { F, O, POLL, TIO } from '../../../runtime/linux/constants.ts';
 import { poll } from '../../../runtime/linux/poll.ts';
+import { pipe } from '../../../runtime/linux/socket.ts';
 import { syscall } from '../../../runtime/linux/syscall.ts';
 import { type Exit, moment, readNow, Terminal } from '../../helpers/pty.ts';
 
@@ -35,11 +36,6 @@ const lines = () => {
 };
 const digest = (bytes: Buffer) => createHash('sha256').update(bytes).digest('hex');
 
-function pipe(): { reader: number; writer: number } {
-  const pair = new Int32Array(new ArrayBuffer(8));
-  syscall('pipe2', new Uint8Array(pair.buffer), O.CLOEXEC);
-  return { reader: pair[0] as number, writer: pair[1] as number };
-}
 const flagsOf = (fd: number) => syscall('fcntl', fd, F.GETFL);
 
 describe.each(Object.keys(ENGINES))('the foreground relay under %s', (engine) => {
@@ -181,7 +177,7 @@ describe.each(Object.keys(ENGINES))('the foreground relay under %s', (engine) =>
   });
 
   test('10 MB arrive unbroken in a pipe that is read slowly, lines ended plainly', async () => {
-    const { reader, writer } = pipe();
+    const [reader, writer] = pipe();
     const { ended } = relay(MANY_LINES, { streams: ['terminal', writer, 'terminal'] });
     closeSync(writer);
     const own = syscall('openat', -100, `/proc/self/fd/${reader}`, O.NONBLOCK | O.CLOEXEC, 0);
@@ -201,7 +197,7 @@ describe.each(Object.keys(ENGINES))('the foreground relay under %s', (engine) =>
   });
 
   test('while nobody reads the output, keys and signals go on', async () => {
-    const { reader, writer } = pipe();
+    const [reader, writer] = pipe();
     const { child, ended } = relay('echo first; read word; yes', {
       streams: ['terminal', writer, 'terminal'],
       ...withVariables({ ON_USR1: 'exit' }),
@@ -215,8 +211,8 @@ describe.each(Object.keys(ENGINES))('the foreground relay under %s', (engine) =>
   });
 
   test('O_NONBLOCK of the caller’s streams is never set', async () => {
-    const { reader, writer } = pipe();
-    const { reader: typed, writer: typing } = pipe();
+    const [reader, writer] = pipe();
+    const [typed, typing] = pipe();
     const before = [terminal.flags(), flagsOf(writer), flagsOf(typed)];
     const onTerminal = relay('echo ready; read word');
     await terminal.sees(/ready/);
@@ -239,7 +235,7 @@ describe.each(Object.keys(ENGINES))('the foreground relay under %s', (engine) =>
   });
 
   test('input from a pipe is typed, and its end is not the program’s', async () => {
-    const { reader, writer } = pipe();
+    const [reader, writer] = pipe();
     const { ended } = relay('read word; echo "heard <$word>"; sleep 0.5; echo still here', {
       streams: [reader, 'terminal', 'terminal'],
     });
@@ -268,7 +264,7 @@ describe.each(Object.keys(ENGINES))('the foreground relay under %s', (engine) =>
   });
 
   test('a reader of the output that leaves hangs the terminal up', async () => {
-    const { reader, writer } = pipe();
+    const [reader, writer] = pipe();
     const { ended } = relay('echo ready; while echo more; do sleep 0.05; done', {
       streams: ['terminal', writer, 'terminal'],
     });

@@ -2,6 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { Aside } from '../../../runtime/linux/aside.ts';
 import { CallTable } from '../../../runtime/linux/call-table.ts';
 import { SharedLibrary } from '../../../runtime/linux/library.ts';
+import { pipe } from '../../../runtime/linux/socket.ts';
 import { batch, type Call } from '../../../runtime/linux/syscall.ts';
 
 const threads = () => readdirSync('/proc/self/task');
@@ -11,13 +12,6 @@ beforeEach(() => {
   aside = new Aside();
 });
 afterEach(() => aside.end());
-
-/** A pipe: its reading and its writing end. */
-function pipe(): [number, number] {
-  const ends = new Int32Array(2);
-  expect(batch([{ name: 'pipe2', args: [new Uint8Array(ends.buffer), 0] }])).toEqual([0]);
-  return [ends[0] as number, ends[1] as number];
-}
 
 function tableOf(...calls: readonly Call[]): CallTable {
   const table = new CallTable(calls.length);

@@ -17,20 +17,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import {
   connectUnix,
+  pipe,
   receiveMessage,
   sendMessage,
   socketPair,
 } from '../../../runtime/linux/socket.ts';
-import { syscall } from '../../../runtime/linux/syscall.ts';
 
 const O_CLOEXEC = 0o2000000;
 const openDescriptors = () => readdirSync('/proc/self/fd').length;
-
-function pipe(): [number, number] {
-  const pair = new Int32Array(2);
-  syscall('pipe2', new Uint8Array(pair.buffer), O_CLOEXEC);
-  return [pair[0] as number, pair[1] as number];
-}
 
 let pair: [number, number];
 let opened: number[];

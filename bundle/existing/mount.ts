@@ -1,11 +1,14 @@
 import { existsSync, lstatSync } from 'node:fs';
 import { join } from 'node:path';
-import { reason } from '../../runtime/linux/reason.ts';
+import { codeOf, reason } from '../../runtime/linux/reason.ts';
 import { foreignOwner } from '../files/ownership.ts';
 import { mountOverlay, type Overlay } from '../mount/overlay.ts';
 import { mountsAt, unmount } from '../mount/table.ts';
 import { checkOwner } from '../store/initialise.ts';
 import { type BundleRecord, lowerDirectories, UPPER, WORK } from './record.ts';
+
+const NAMESPACE =
+  'an ordinary user mounts in a user namespace only (unshare --user --map-root-user --map-auto --mount)';
 
 /** What is mounted as a bundle's root filesystem. @param bundle its directory, absolute */
 export function overlayOf(bundle: string, record: BundleRecord): Overlay {
@@ -37,7 +40,8 @@ export function mountBundle(bundle: string, record: BundleRecord): void {
   try {
     mountOverlay(overlay, rootfs);
   } catch (error) {
-    throw new Error(`cannot mount ${rootfs}: ${reason(error)}`, { cause: error });
+    const hint = codeOf(error) === 'EPERM' && process.geteuid?.() !== 0 ? `: ${NAMESPACE}` : '';
+    throw new Error(`cannot mount ${rootfs}: ${reason(error)}${hint}`, { cause: error });
   }
 }
 

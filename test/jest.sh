@@ -1,11 +1,12 @@
-# For the scripts that run tests: jest, and its second try. Options for both are in jest_options.
+# For the scripts that run tests: jest, and its second try. Options for both are in jest_options, and the
+# seconds that a run may take in jest_seconds.
 
 # Runs tests and writes their report. One that waits in the kernel for ever is beyond jest's own time
-# limits: half an hour is several times what they all take.
+# limits: half an hour is several times what most take.
 run_jest() {
   local report=$1
   shift
-  timeout --kill-after=10 1800 npx jest "${jest_options[@]}" --json --outputFile="$report" "$@" \
+  timeout --kill-after=10 "${jest_seconds:-1800}" npx jest "${jest_options[@]}" --json --outputFile="$report" "$@" \
     >/dev/null
 }
 

@@ -3,4 +3,6 @@
 set -u
 . test/jest.sh
 jest_options=(--config "$1")
+# The machine has a limit of its own.
+jest_seconds=14400
 run_jest_twice "$2" "$3" --runInBand "${@:4}"

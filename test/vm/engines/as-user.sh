@@ -3,15 +3,18 @@
 # makes; where systemd runs, as a service of that user's own manager. For throw-away machines: the user stays.
 set -eu
 user=scow-engines
+uid=52346
 here=/run/scow-engines
 # Several may begin at once.
 exec 9>/run/scow-engines.lock
 flock 9
 if ! id "$user" >/dev/null 2>&1; then
-  useradd --create-home --shell /bin/bash "$user"
-  printf '%s:1000000:65536\n' "$user" | tee -a /etc/subuid >>/etc/subgid
+  # More than this is not needed of useradd(8): who has no password needs no shadow(5).
+  echo "$user:*:$uid:$uid::/home/$user:/bin/bash" >>/etc/passwd
+  echo "$user:*:$uid:" >>/etc/group
+  echo "$user:1000000:65536" | tee -a /etc/subuid >>/etc/subgid
+  install -d -o "$user" -g "$user" "/home/$user"
 fi
-uid=$(id -u "$user")
 # The folder may be in one that is closed to others.
 if ! mountpoint -q "$here"; then
   mkdir -p "$here"
@@ -29,7 +32,6 @@ if [ ! -d /run/systemd/system ]; then
   install -d -m 700 -o "$user" "/run/user/$uid"
   exec "${become[@]}" "$@"
 fi
-loginctl enable-linger "$user"
-until [ -S "/run/user/$uid/bus" ]; do sleep 0.1; done
+systemctl start "user@$uid.service"
 exec "${become[@]}" systemd-run --user --quiet --pipe --wait --collect --same-dir \
   --property=Delegate=yes --setenv="PATH=$PATH" "$@"

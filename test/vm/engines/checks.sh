@@ -3,6 +3,9 @@
 
 failures=0
 out=
+# In a container with a limit on memory: more than that. The cgroup, in which engines read of it, stays a while.
+# shellcheck disable=SC2034
+too_much='dd if=/dev/zero of=/dev/null bs=100M count=1; status=$?; sleep 2; exit $status'
 
 # check WHAT STATUS PATTERN COMMAND…: the command ends with STATUS, and all that it prints (both streams)
 # matches the extended regular expression PATTERN as a whole. Prints "ok WHAT" or "not ok WHAT: why".

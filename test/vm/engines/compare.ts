@@ -7,13 +7,26 @@ const RUNTIMES = { scow: 'build/scow', crun: '/usr/bin/crun', runc: '/usr/sbin/r
 export type Runtime = keyof typeof RUNTIMES;
 const NAMES = Object.keys(RUNTIMES) as Runtime[];
 
+/** Whether systemd is there to make the cgroups. */
+export const systemd = process.env.SCOW_VM === 'systemd';
+
 export interface Scenario {
   /** The script; its first argument is the runtime. */
   readonly script: string;
   /** What stands before the script. */
-  readonly before?: readonly string[];
+  readonly before: readonly string[];
   /** What follows the runtime. */
-  readonly after?: readonly string[];
+  readonly after: readonly string[];
+}
+
+/** A scenario of this folder, run by root; where systemd runs, with cgroups that it makes. */
+export function scenario(name: string): Scenario {
+  return { script: `test/vm/engines/${name}`, before: [], after: systemd ? ['systemd'] : [] };
+}
+
+/** The same by an ordinary user. */
+export function byUser(one: Scenario): Scenario {
+  return { ...one, before: ['test/vm/engines/as-user.sh'] };
 }
 
 /** Checks that fail with a peer. */
@@ -51,10 +64,7 @@ interface Results {
   readonly output: string;
 }
 
-async function play(
-  { script, before = [], after = [] }: Scenario,
-  runtime: string,
-): Promise<Results> {
+async function play({ script, before, after }: Scenario, runtime: string): Promise<Results> {
   const [command = '', ...args] = [...before, script, runtime, ...after];
   const output = await new Promise<string>((resolve) => {
     execFile(command, args, { maxBuffer: 1 << 24 }, (_, stdout, stderr) =>

@@ -1,4 +1,4 @@
-import { expectSame } from './compare.ts';
+import { expectSame, scenario } from './compare.ts';
 
-test('containerd', () => expectSame({ script: 'test/vm/engines/containerd.sh' }));
-test('containerd for Kubernetes', () => expectSame({ script: 'test/vm/engines/cri.sh' }));
+test('containerd', () => expectSame(scenario('containerd.sh')));
+test('containerd for Kubernetes', () => expectSame(scenario('cri.sh')));

@@ -99,7 +99,7 @@ ended() {
 run cri RunPodSandbox "{\"config\": $pod_settings, \"runtime_handler\": \"tested\"}"
 has 'RunPodSandbox' '\{"pod_sandbox_id":"[0-9a-f]{64}"\}'
 pod=$(value pod_sandbox_id)
-start hungry '{"resources": {"memory_limit_in_bytes": 33554432}}' 'exec dd if=/dev/zero of=/dev/null bs=100M count=1'
+start hungry '{"resources": {"memory_limit_in_bytes": 33554432}}' "$too_much"
 check 'a limit on memory' 0 '' await ended 137
 check 'OOM is reported' 0 '.*"reason":"OOMKilled".*' cri ContainerStatus "{\"container_id\": \"$container\"}"
 start one '{"resources": {"cpu_period": 100000, "cpu_quota": 50000, "cpu_shares": 1024,

@@ -6,5 +6,5 @@ export default {
   rootDir: '../../..',
   testMatch: ['<rootDir>/test/vm/engines/**/*.test.ts'],
   testPathIgnorePatterns: ['/node_modules/'],
-  testTimeout: 900_000,
+  testTimeout: 1_800_000,
 };

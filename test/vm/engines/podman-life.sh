@@ -46,15 +46,16 @@ check 'kill --signal' 0 '' await logged stubborn usr1
 check 'stop with a time limit' 0 'term.exited 137' sh -c \
   "podman stop --time 3 stubborn >/dev/null 2>&1; podman logs stubborn 2>&1 | grep term; podman inspect --format '$status' stubborn"
 
+started() {
+  [ "$(podman logs stubborn 2>/dev/null | grep -c started)" = "$1" ]
+}
+podman start stubborn >/dev/null
+await started 2
+podman restart --time 0 stubborn >/dev/null
+check 'start again, and restart' 0 '' await started 3
+
 # An ordinary user's podman does all this by the same calls of the runtime.
 if [ "$(id -u)" = 0 ]; then
-  started() {
-    [ "$(podman logs stubborn 2>/dev/null | grep -c started)" = "$1" ]
-  }
-  podman start stubborn >/dev/null
-  await started 2
-  podman restart --time 0 stubborn >/dev/null
-  check 'start again, and restart' 0 '' await started 3
   mkdir from
   echo from-outside >from/file
   check 'cp' 0 'from-outside' \

@@ -1,14 +1,9 @@
-import { expectSame } from './compare.ts';
+import { byUser, expectSame, scenario } from './compare.ts';
 
-const folder = 'test/vm/engines';
-const before = [`${folder}/as-user.sh`];
-const scenario = (name: string) => ({ script: `${folder}/${name}` });
-
-// What does not hang on how cgroups are made is tried without systemd, which boots faster.
 describe.each([
-  ['podman: processes and files', 'podman-run.sh'],
-  ['podman: the life of containers', 'podman-life.sh'],
-])('%s', (_, name) => {
+  ['processes and files', 'podman-run.sh'],
+  ['the life of containers', 'podman-life.sh'],
+])('podman: %s', (_, name) => {
   test('by root', () => expectSame(scenario(name)));
-  test('by an ordinary user', () => expectSame({ ...scenario(name), before }));
+  test('by an ordinary user', () => expectSame(byUser(scenario(name))));
 });

@@ -1,4 +1,4 @@
-import { CLONE, MSG, SCM_RIGHTS, SIG, SOL_SOCKET } from '../linux/constants.ts';
+import { CLONE, MSG, SIG } from '../linux/constants.ts';
 import { errnoCode } from '../linux/errno.ts';
 import { NUMBERS, type SyscallName } from '../linux/numbers.ts';
 import type {
@@ -11,6 +11,7 @@ import type {
   Value,
 } from '../plan/step.ts';
 import { flatten, place, result, struct } from '../plan/step.ts';
+import { MESSAGE_PLACE, messageHeader } from './conversation.ts';
 import { writeElf } from './elf.ts';
 import { type Fixup, Layout } from './layout.ts';
 import type { Label, Machine } from './machine.ts';
@@ -29,7 +30,6 @@ const FRAME_STEPS = 16;
 const EXIT_FAILED = 1;
 const EXIT_ABANDONED = 0;
 
-const MESSAGE_PLACE = place('message', MESSAGE.size);
 const ANSWER_PLACE = place('answer', 8);
 
 /** With CLONE_PARENT the exit signal is this process's own. */
@@ -375,30 +375,5 @@ function cloneArguments(
     ['stack', 8, 0],
     ['stack_size', 8, 0],
     ['tls', 8, 0],
-  );
-}
-
-/** The msghdr of the one message that init sends, with descriptors as unix(7) wants them. */
-function messageHeader(send: readonly Value[]): Value {
-  const iovec = struct('iovec', ['iov_base', 8, MESSAGE_PLACE], ['iov_len', 8, MESSAGE.size]);
-  const control =
-    send.length === 0
-      ? 0
-      : struct(
-          'cmsghdr',
-          ['cmsg_len', 8, 16 + 4 * send.length],
-          ['cmsg_level', 4, SOL_SOCKET],
-          ['cmsg_type', 4, SCM_RIGHTS],
-          ...send.map((value, i) => [`fd${i}`, 4, value] as const),
-        );
-  return struct(
-    'msghdr',
-    ['msg_name', 8, 0],
-    ['msg_namelen', 8, 0],
-    ['msg_iov', 8, iovec],
-    ['msg_iovlen', 8, 1],
-    ['msg_control', 8, control],
-    ['msg_controllen', 8, send.length === 0 ? 0 : 16 + 8 * Math.ceil(send.length / 2)],
-    ['msg_flags', 8, 0],
   );
 }

@@ -1,6 +1,7 @@
+import { SCM_RIGHTS, SOL_SOCKET } from '../linux/constants.ts';
 import { receiveMessage, sendMessage } from '../linux/socket.ts';
 import { SyscallError, type SyscallName } from '../linux/syscall.ts';
-import { flatten, type Step } from '../plan/step.ts';
+import { flatten, place, type Step, struct, type Value } from '../plan/step.ts';
 import { MESSAGE } from './protocol.ts';
 
 const MOST_DESCRIPTORS = 8;
@@ -81,4 +82,36 @@ export class Conversation {
     if (step === undefined) throw new Error(`init is at step ${number}, which does not exist`);
     return step;
   }
+}
+
+/** Where init keeps the message that it sends. */
+export const MESSAGE_PLACE = place('message', MESSAGE.size);
+
+/**
+ * The msghdr of a message that init sends, with descriptors as unix(7) wants them.
+ *
+ * @param send the descriptors
+ */
+export function messageHeader(send: readonly Value[]): Value {
+  const iovec = struct('iovec', ['iov_base', 8, MESSAGE_PLACE], ['iov_len', 8, MESSAGE.size]);
+  const control =
+    send.length === 0
+      ? 0
+      : struct(
+          'cmsghdr',
+          ['cmsg_len', 8, 16 + 4 * send.length],
+          ['cmsg_level', 4, SOL_SOCKET],
+          ['cmsg_type', 4, SCM_RIGHTS],
+          ...send.map((value, i) => [`fd${i}`, 4, value] as const),
+        );
+  return struct(
+    'msghdr',
+    ['msg_name', 8, 0],
+    ['msg_namelen', 8, 0],
+    ['msg_iov', 8, iovec],
+    ['msg_iovlen', 8, 1],
+    ['msg_control', 8, control],
+    ['msg_controllen', 8, send.length === 0 ? 0 : 16 + 8 * Math.ceil(send.length / 2)],
+    ['msg_flags', 8, 0],
+  );
 }

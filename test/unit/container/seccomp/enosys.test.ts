@@ -1,4 +1,4 @@
-import { enosysStub, type Newest } from '../../../runtime/container/seccomp/enosys.ts';
+import { enosysStub, type Newest } from '../../../../runtime/container/seccomp/enosys.ts';
 
 const X86_64 = 0xc000003e;
 const X32 = 0x4000003e;

@@ -2,12 +2,12 @@ import { spawn } from 'node:child_process';
 import { closeSync, mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { sendTerminal } from '../../../runtime/container/terminal/console-socket.ts';
-import { setWindowSize, windowSize } from '../../../runtime/container/terminal/size.ts';
-import { AF_UNIX } from '../../../runtime/linux/constants.ts';
-import { syscall } from '../../../runtime/linux/syscall.ts';
-import { openTerminal } from '../../helpers/pty.ts';
-import { TerminalReceiver } from '../../helpers/recvtty.ts';
+import { sendTerminal } from '../../../../runtime/container/terminal/console-socket.ts';
+import { setWindowSize, windowSize } from '../../../../runtime/container/terminal/size.ts';
+import { AF_UNIX } from '../../../../runtime/linux/constants.ts';
+import { syscall } from '../../../../runtime/linux/syscall.ts';
+import { openTerminal } from '../../../helpers/pty.ts';
+import { TerminalReceiver } from '../../../helpers/recvtty.ts';
 
 const SOCK_DGRAM = 2;
 

@@ -24,7 +24,7 @@ function sh(script, cwd) {
 
 /** The trees whose layers are measured: what makes them, in the current folder's `tree`. */
 const TREES = {
-  'a Debian': `debootstrap --variant=minbase bookworm tree >debootstrap.log`,
+  'a Debian': `debootstrap bookworm tree >debootstrap.log`,
   '50,000 small files': `mkdir tree && python3 - <<'END'
 import os
 for d in range(500):

@@ -28,9 +28,9 @@ function make(directory: string, mode: number) {
   const path = join(directory, 'new');
   const fd = openSync(path, 'wx', mode);
   try {
-    unlinkSync(path);
     return fstatSync(fd);
   } finally {
     closeSync(fd);
+    unlinkSync(path);
   }
 }

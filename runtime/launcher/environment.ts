@@ -22,7 +22,7 @@ export const NOFILE_VARIABLE = 'SCOW_NOFILE';
 
 /**
  * What the engine is told: to leave out the last tier of its compiler. No command lasts long enough to
- * get back the time that it takes, which is up to a tenth of an unpack's.
+ * get back the time that it takes, which is up to a fifth of an unpack's.
  */
 export const ENGINE_SETTING = 'BUN_JSC_useFTLJIT=0';
 

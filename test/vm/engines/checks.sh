@@ -13,7 +13,7 @@ check() {
   local what=$1 status=$2 pattern=$3 output actual
   shift 3
   # timeout runs programs only; functions have limits of their own.
-  [ "$(type -t "$1")" = function ] || set -- timeout --kill-after=5 120 "$@"
+  [ "$(type -t "$1")" = function ] || set -- timeout --kill-after=5 600 "$@"
   output=$("$@" 2>&1 </dev/null)
   actual=$?
   if [ "$actual" = "$status" ] && [[ $output =~ ^($pattern)$ ]]; then
@@ -26,7 +26,7 @@ check() {
 
 # run COMMAND…: keeps all that the command prints, and "status N", for `has`.
 run() {
-  [ "$(type -t "$1")" = function ] || set -- timeout --kill-after=5 120 "$@"
+  [ "$(type -t "$1")" = function ] || set -- timeout --kill-after=5 600 "$@"
   out=$(
     "$@" 2>&1 </dev/null
     echo "status $?"
@@ -45,9 +45,9 @@ has() {
   failures=$((failures + 1))
 }
 
-# await COMMAND…: runs the command until it succeeds, 30 seconds at most.
+# await COMMAND…: runs the command until it succeeds, two minutes at most.
 await() {
-  local end=$((SECONDS + 30))
+  local end=$((SECONDS + 120))
   until "$@" >/dev/null 2>&1; do
     [ "$SECONDS" -lt "$end" ] || return 1
     sleep 0.1
@@ -57,7 +57,7 @@ await() {
 # in_terminal COMMAND…: runs the command in a terminal of 50 columns and 20 lines; ends with its status.
 # Carriage returns are left out of what it prints.
 in_terminal() {
-  timeout 120 python3 -c "
+  timeout 600 python3 -c "
 import fcntl, os, pty, struct, sys, termios
 pid, terminal = pty.fork()
 if pid == 0:

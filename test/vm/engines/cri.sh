@@ -9,7 +9,7 @@ pod= to_client=2 from_client=0 client= parent=
 cri() {
   local answer request=$*
   echo "${request//$'\n'/ }" >&"$to_client"
-  read -r -t 120 answer <&"$from_client" && echo "$answer"
+  read -r -t 600 answer <&"$from_client" && echo "$answer"
   [[ $answer == '{'* ]]
 }
 

@@ -24,8 +24,9 @@ clean_up() {
     umount -R "$scratch/storage" "$scratch"
     rmdir "$scratch"
   else
-    podman unshare rm -rf "$scratch"
-    podman system migrate
+    podman unshare rm -rf "$scratch"/{storage,volumes}
+    # The process that keeps podman's namespaces.
+    kill "$(<"$scratch/state/pause.pid")"
     rm -rf "$scratch"
   fi
 } >/dev/null 2>&1

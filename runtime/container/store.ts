@@ -13,7 +13,7 @@ import {
   readFileSync,
   renameSync,
   rmdirSync,
-  tryStat,
+  statIfThere,
   unlinkIfThere,
   writeFileSync,
 } from '../linux/files.ts';
@@ -281,14 +281,14 @@ function withoutBigint(_key: string, value: unknown): unknown {
  * @returns false when it was there
  */
 function makeDirectories(path: string): boolean {
-  if (tryStat(path)?.isDirectory()) return false;
+  if (statIfThere(path)?.isDirectory()) return false;
   const parent = dirname(path);
   if (!existsSync(parent)) makeDirectories(parent);
   try {
     mkdirSync(path, 0o700);
   } catch (error) {
     // Another scow may have made it meanwhile.
-    const made = tryStat(path)?.isDirectory() ?? false;
+    const made = statIfThere(path)?.isDirectory() ?? false;
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST' || !made) throw error;
   }
   return true;
@@ -316,6 +316,6 @@ function flock(fd: number, operation: number): boolean {
 /** Whether a directory was not removed, and perhaps made anew, while its lock was waited for. */
 function isStillAt(fd: number, directory: string): boolean {
   const held = fstatSync(fd);
-  const there = tryStat(directory);
+  const there = statIfThere(directory);
   return there !== undefined && there.identity === held.identity;
 }

@@ -219,9 +219,12 @@ export function statSync(path: string): Stats {
   return statAt(AT.FDCWD, path, 0);
 }
 
-/** stat(2). @returns undefined for what cannot be looked at */
-export function tryStat(path: string): Stats | undefined {
-  return tryStatAt(path, 0);
+/** stat(2). @returns undefined where there is nothing */
+export function statIfThere(path: string): Stats | undefined {
+  const found = tryStatAt(path, 0);
+  if (typeof found !== 'number') return found;
+  if (found === errnoCode('ENOENT') || found === errnoCode('ENOTDIR')) return undefined;
+  throw new SyscallError('statx', [AT.FDCWD, path], found);
 }
 
 /** lstat(2) */
@@ -231,7 +234,8 @@ export function lstatSync(path: string): Stats {
 
 /** lstat(2). @returns undefined for what cannot be looked at */
 export function tryLstat(path: string): Stats | undefined {
-  return tryStatAt(path, AT.SYMLINK_NOFOLLOW);
+  const found = tryStatAt(path, AT.SYMLINK_NOFOLLOW);
+  return typeof found === 'number' ? undefined : found;
 }
 
 /** fstat(2) */
@@ -245,11 +249,11 @@ function statAt(directory: number, path: string, flags: number): Stats {
   return new Stats(buffer);
 }
 
-/** Without an exception: many paths are looked at that are not there. */
-function tryStatAt(path: string, flags: number): Stats | undefined {
+/** Without an exception: many paths are looked at that are not there. @returns an errno otherwise */
+function tryStatAt(path: string, flags: number): Stats | number {
   const buffer = chunk();
   const result = trySyscall('statx', AT.FDCWD, path, flags, STATX_BASIC_STATS, buffer);
-  return result < 0 ? undefined : new Stats(buffer);
+  return result < 0 ? -result : new Stats(buffer);
 }
 
 /** Lists a directory, in no order: names, and which are directories. */

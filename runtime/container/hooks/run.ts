@@ -1,4 +1,4 @@
-import { closeSync, ftruncateSync, readFileSync } from 'node:fs';
+import { closeSync, ftruncateSync, readFileSync, readSync } from 'node:fs';
 import type { Hook } from '../../../schemas/runtime-config.ts';
 import { compile } from '../../init/compile.ts';
 import { Conversation } from '../../init/conversation.ts';
@@ -134,18 +134,24 @@ function end(pidfd: number): void {
  * @throws Error in one line when it could not
  */
 function startHook(plan: Plan, streams: HookStreams, inside: Inside | undefined): number {
-  const [own, theirs] = socketPair();
+  const progress = memoryFile('progress');
   try {
-    const given = { control: theirs, ...streams.descriptors, ...inside?.descriptors };
-    let child: Child;
+    ftruncateSync(progress, PROGRESS.size);
+    const [own, theirs] = socketPair();
     try {
-      child = launchHook(plan, given);
+      const given = { control: theirs, progress, ...streams.descriptors, ...inside?.descriptors };
+      let child: Child;
+      try {
+        child = launchHook(plan, given);
+      } finally {
+        closeSync(theirs);
+      }
+      return followHook(child, progress, new Conversation(own, plan.steps), inside);
     } finally {
-      closeSync(theirs);
+      closeSync(own);
     }
-    return followHook(child, new Conversation(own, plan.steps), inside);
   } finally {
-    closeSync(own);
+    closeSync(progress);
   }
 }
 
@@ -155,7 +161,12 @@ interface Child {
 }
 
 /** Serves the process of a hook until its end of the socket is closed by the exec. */
-function followHook(born: Child, talk: Conversation, inside: Inside | undefined): number {
+function followHook(
+  born: Child,
+  progress: number,
+  talk: Conversation,
+  inside: Inside | undefined,
+): number {
   let child = born;
   try {
     for (;;) {
@@ -175,8 +186,24 @@ function followHook(born: Child, talk: Conversation, inside: Inside | undefined)
   } catch (error) {
     end(child.pidfd);
     closeSync(child.pidfd);
+    endFork(child.pid, progress);
     throw error;
   }
+}
+
+/**
+ * Ends the process in which that of a hook went on, where it could not say so any more: the kernel
+ * wrote its PID into the progress page.
+ */
+function endFork(known: number, progress: number): void {
+  const pid = new Int32Array(1);
+  readSync(progress, pid, 0, pid.byteLength, PROGRESS.pid);
+  const [forked = 0] = pid;
+  if (forked === 0 || forked === known) return;
+  const pidfd = trySyscall('pidfd_open', forked, 0);
+  if (pidfd < 0) return;
+  end(pidfd);
+  closeSync(pidfd);
 }
 
 /** A process that has ended, or is about to. */
@@ -186,20 +213,13 @@ function discard({ pidfd }: Child): void {
 }
 
 function launchHook(plan: Plan, given: Readonly<Record<string, number>>): Child {
-  const progress = memoryFile('progress');
-  try {
-    ftruncateSync(progress, PROGRESS.size);
-    const all: Readonly<Record<string, number>> = { ...given, progress };
-    return launch({
-      program: compile(plan.steps, descriptorNumbers(plan)),
-      descriptors: plan.descriptors.map(({ name }) => all[name] as number),
-      firstDescriptor: plan.firstDescriptor,
-      preserved: plan.preserved,
-      namespaces: plan.cloneFlags,
-    });
-  } finally {
-    closeSync(progress);
-  }
+  return launch({
+    program: compile(plan.steps, descriptorNumbers(plan)),
+    descriptors: plan.descriptors.map(({ name }) => given[name] as number),
+    firstDescriptor: plan.firstDescriptor,
+    preserved: plan.preserved,
+    namespaces: plan.cloneFlags,
+  });
 }
 
 /** The number of a process in its own PID namespace: the last of NSpid, proc(5). */

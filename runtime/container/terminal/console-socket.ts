@@ -1,5 +1,5 @@
 import type { ConsoleSize } from '../../../schemas/runtime-config.ts';
-import { tryStat } from '../../linux/files.ts';
+import { statIfThere } from '../../linux/files.ts';
 import { connectUnix, sendMessage } from '../../linux/socket.ts';
 import { SyscallError, syscall } from '../../linux/syscall.ts';
 import { setWindowSize } from './size.ts';
@@ -77,7 +77,7 @@ export function whyUnreachable(socketPath: string, cause: unknown): string {
     case 'ENOENT':
       return 'no such file: its owner must make it and listen before the container is created';
     case 'ECONNREFUSED':
-      return tryStat(socketPath)?.isSocket() === true
+      return statIfThere(socketPath)?.isSocket() === true
         ? 'nobody listens on it'
         : 'it is not a socket';
     case 'EPROTOTYPE':

@@ -17,9 +17,9 @@ import {
   realpathSync,
   renameSync,
   rmdirSync,
+  statIfThere,
   statSync,
   tryLstat,
-  tryStat,
   unlinkIfThere,
   unlinkSync,
   writeFileSync,
@@ -140,7 +140,7 @@ test('what is not there', () => {
     unlinkSync,
   ])
     expect([use.name, codeOf(() => use(path))]).toEqual([use.name, 'ENOENT']);
-  expect([tryStat(path), tryLstat(path)]).toEqual([undefined, undefined]);
+  expect([statIfThere(path), tryLstat(path)]).toEqual([undefined, undefined]);
   unlinkIfThere(path);
   expect(codeOf(() => unlinkIfThere(join(path, 'below')))).toBe(undefined);
   expect(codeOf(() => statSync('a\0b'))).toBe(undefined);

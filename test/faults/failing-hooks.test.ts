@@ -2,8 +2,8 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Hook } from '../../../schemas/runtime-config.ts';
-import { traces } from '../../helpers/left-behind.ts';
+import type { Hook } from '../../schemas/runtime-config.ts';
+import { traces } from '../helpers/left-behind.ts';
 import {
   cleanUp,
   ENGINES,
@@ -13,8 +13,17 @@ import {
   running,
   scow,
   startScow,
-} from '../../helpers/scow.ts';
-import { FAILING, type HookName, hooked, notes, order, seen, stateOf, witness } from './support.ts';
+} from '../helpers/scow.ts';
+import {
+  FAILING,
+  type HookName,
+  hooked,
+  notes,
+  order,
+  seen,
+  stateOf,
+  witness,
+} from '../integration/hooks/support.ts';
 
 afterEach(cleanUp);
 

@@ -8,7 +8,7 @@ import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import type { Server } from 'node:net';
 import { join } from 'node:path';
-import { listenForTerminals } from '../../helpers/recvtty.ts';
+import { listenForTerminals } from '../helpers/recvtty.ts';
 import {
   bundleOf,
   cleanUp,
@@ -18,8 +18,8 @@ import {
   scow,
   scowWords,
   testDirectory,
-} from '../../helpers/scow.ts';
-import { makeCanary, picture } from './host.ts';
+} from '../helpers/scow.ts';
+import { makeCanary, picture } from '../integration/security/host.ts';
 
 const project = process.cwd();
 const swappers: ChildProcess[] = [];

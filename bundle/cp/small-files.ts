@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { AT, O, S, STATX_BASIC_STATS } from '../../runtime/linux/constants.ts';
+import { AT, O, S, STATX, STATX_BASIC_STATS, STATX_SIZE } from '../../runtime/linux/constants.ts';
 import { type Argument, batch, type Call, trySyscall } from '../../runtime/linux/syscall.ts';
 import { latin1 } from '../layers/names.ts';
 import { mayBring } from '../layers/privileges.ts';
@@ -21,9 +21,6 @@ export interface SmallFile {
 /** Bytes of content, and files, that are gathered. */
 const MUCH = 1024 * 1024;
 const MANY = 64;
-
-/** `struct statx`: its size, and where the mode is. */
-const STATX = { size: 256, mode: 28 } as const;
 
 /**
  * Makes small files many at a time: a step into native code for each of their calls would take longer
@@ -69,11 +66,11 @@ export class SmallFiles {
     const flags = O.WRONLY | O.CREAT | O.EXCL | O.NOFOLLOW | O.CLOEXEC;
     const calls: Call[] = [];
     const starts: number[] = [];
-    const kinds = Buffer.alloc(files.length * STATX.size);
+    const kinds = Buffer.alloc(files.length * STATX_SIZE);
     for (const [i, file] of files.entries()) {
       const { parent, name, content } = file;
       const fd = { resultOf: calls.length };
-      const status = kinds.subarray(i * STATX.size, (i + 1) * STATX.size);
+      const status = kinds.subarray(i * STATX_SIZE, (i + 1) * STATX_SIZE);
       const look = [parent, text(name), AT.SYMLINK_NOFOLLOW, STATX_BASIC_STATS, status];
       starts.push(calls.length);
       calls.push(
@@ -89,7 +86,7 @@ export class SmallFiles {
     const wrong = files.findIndex(({ content }, i) => {
       const [start, end] = [starts[i] as number, ends[i] as number];
       const whole = results.length >= end && results[start + 1] === content.byteLength;
-      const type = kinds.readUInt16LE(i * STATX.size + STATX.mode) & S.IFMT;
+      const type = kinds.readUInt16LE(i * STATX_SIZE + STATX.mode) & S.IFMT;
       return !whole || ![0, S.IFREG, S.IFLNK].includes(type);
     });
     if (wrong < 0) return files.length;

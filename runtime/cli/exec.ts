@@ -1,8 +1,8 @@
-import { resolve } from 'node:path';
 import { execInContainer } from '../container/exec.ts';
 import type { ProcessChanges } from '../container/exec-process.ts';
 import { callersDescriptors } from '../container/preserved.ts';
 import { validateId } from '../container/store.ts';
+import { resolve } from '../linux/path.ts';
 import { isId } from '../linux/user-database.ts';
 import { capabilityNumber } from '../plan/capabilities.ts';
 import { preservedCount } from './create-options.ts';

@@ -1,6 +1,8 @@
-import { AT, O, S, STATX_BASIC_STATS } from '../linux/constants.ts';
+import { AT, O, S, STATX, STATX_BASIC_STATS, STATX_SIZE } from '../linux/constants.ts';
 import type { Run } from '../linux/elsewhere.ts';
 import { errnoCode } from '../linux/errno.ts';
+import { Stats } from '../linux/files.ts';
+import { membersIn } from '../linux/listing.ts';
 import { reason } from '../linux/reason.ts';
 import { type Call, SyscallError } from '../linux/syscall.ts';
 import { copyXattrs } from './xattrs.ts';
@@ -12,25 +14,8 @@ export interface Itself {
   readonly gid: boolean;
 }
 
-/** `struct linux_dirent64`: getdents64(2). */
-const DIRENT = { length: 16, name: 19 } as const;
 /** Bytes of one reading of a directory. */
 const LISTING = 32 * 1024;
-/** `struct statx`, statx(2). */
-const STATX = {
-  size: 256,
-  links: 16,
-  uid: 20,
-  gid: 24,
-  mode: 28,
-  inode: 32,
-  accessed: 64,
-  modified: 112,
-  rdevMajor: 128,
-  rdevMinor: 132,
-  devMajor: 136,
-  devMinor: 140,
-} as const;
 const LONGEST_LINK = 4096;
 /** The most that one sendfile(2) moves. */
 const MOST_BYTES = 0x7ffff000;
@@ -179,7 +164,7 @@ class Copy {
   }
 
   #stat(fd: number): Stat {
-    const buffer = Buffer.alloc(STATX.size);
+    const buffer = Buffer.alloc(STATX_SIZE);
     this.#call('statx', fd, '', AT.EMPTY_PATH, STATX_BASIC_STATS, buffer);
     return statOf(buffer);
   }
@@ -190,12 +175,7 @@ class Copy {
     for (;;) {
       const filled = this.#call('getdents64', directory, buffer, buffer.length);
       if (filled === 0) return names;
-      for (let at = 0; at < filled; at += buffer.readUInt16LE(at + DIRENT.length)) {
-        const end = buffer.indexOf(0, at + DIRENT.name) + 1;
-        const name = Uint8Array.prototype.slice.call(buffer, at + DIRENT.name, end);
-        const text = Buffer.from(name).toString('latin1');
-        if (text !== '.\0' && text !== '..\0') names.push(name);
-      }
+      for (const { name } of membersIn(buffer, filled)) names.push(name);
     }
   }
 
@@ -225,6 +205,7 @@ interface Stat {
 
 function statOf(buffer: Buffer): Stat {
   const word = (at: number) => buffer.readUInt32LE(at);
+  const { mode, identity } = new Stats(buffer);
   const [major, minor] = [word(STATX.rdevMajor), word(STATX.rdevMinor)];
   const times = Buffer.alloc(32);
   for (const [i, at] of [STATX.accessed, STATX.modified].entries()) {
@@ -232,12 +213,12 @@ function statOf(buffer: Buffer): Stat {
     times.writeBigInt64LE(BigInt(word(at + 8)), 16 * i + 8);
   }
   return {
-    mode: buffer.readUInt16LE(STATX.mode),
+    mode,
     uid: word(STATX.uid),
     gid: word(STATX.gid),
     links: word(STATX.links),
     rdev: ((minor & 0xff) | ((major & 0xfff) << 8) | ((minor & ~0xff) << 12)) >>> 0,
-    identity: `${word(STATX.devMajor)}:${word(STATX.devMinor)}:${buffer.readBigUInt64LE(STATX.inode)}`,
+    identity,
     times,
   };
 }

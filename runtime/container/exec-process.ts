@@ -1,5 +1,5 @@
-import { readFileSync } from 'node:fs';
 import type { CapabilityName, Process, RuntimeConfig, User } from '../../schemas/runtime-config.ts';
+import { readFileSync } from '../linux/files.ts';
 import { reason } from '../linux/reason.ts';
 import { findUser } from './exec-user.ts';
 

@@ -1,5 +1,5 @@
-import { closeSync } from 'node:fs';
 import type { User } from '../../schemas/runtime-config.ts';
+import { closeSync } from '../linux/files.ts';
 import { reason } from '../linux/reason.ts';
 import { isId } from '../linux/user-database.ts';
 import { openRootOf } from './join.ts';

@@ -1,7 +1,7 @@
-import { closeSync } from 'node:fs';
 import type { Process, RuntimeConfig } from '../../schemas/runtime-config.ts';
 import { Cgroup } from '../cgroups/cgroup.ts';
 import { compile } from '../init/compile.ts';
+import { closeSync } from '../linux/files.ts';
 import { CONTAINER_ROOT } from '../plan/enter.ts';
 import { type ExecFacts, planExec } from '../plan/exec.ts';
 import { descriptorNumbers, type Plan } from '../plan/plan.ts';

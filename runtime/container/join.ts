@@ -1,6 +1,6 @@
-import { openSync, statSync } from 'node:fs';
 import type { NamespaceType } from '../../schemas/runtime-config.ts';
 import { O } from '../linux/constants.ts';
+import { openSync, statIfThere, statSync } from '../linux/files.ts';
 import { codeOf, reason } from '../linux/reason.ts';
 
 /** Namespaces by their names below /proc/PID/ns, namespaces(7). */
@@ -25,11 +25,11 @@ export function namespacesApart(pid: number): NamespaceType[] {
 }
 
 function isApart(pid: number, file: string): boolean {
-  const own = statSync(`/proc/self/ns/${file}`, { throwIfNoEntry: false });
+  const own = statIfThere(`/proc/self/ns/${file}`);
   // The kernel has no namespaces of this type.
   if (own === undefined) return false;
   try {
-    return statSync(`/proc/${pid}/ns/${file}`).ino !== own.ino;
+    return statSync(`/proc/${pid}/ns/${file}`).identity !== own.identity;
   } catch (cause) {
     const hint =
       codeOf(cause) === 'EACCES' ? ': before its start only root may enter such a container' : '';
@@ -40,7 +40,7 @@ function isApart(pid: number, file: string): boolean {
 /**
  * Opens the root directory of a process. The caller closes it.
  *
- * @throws Error of node:fs when there is no such process, or this one may not know
+ * @throws SyscallError when there is no such process, or this one may not know
  */
 export function openRootOf(pid: number): number {
   return openSync(`/proc/${pid}/root`, O.PATH | O.DIRECTORY | O.CLOEXEC);

@@ -59,6 +59,24 @@ export const SIG = { KILL: 9, CHLD: 17 } as const;
 /** statx(2), `mask` */
 export const STATX_BASIC_STATS = 0x7ff;
 
+/** statx(2), where `struct statx` has its fields */
+export const STATX = {
+  links: 16,
+  uid: 20,
+  gid: 24,
+  mode: 28,
+  inode: 32,
+  size: 40,
+  accessed: 64,
+  changed: 96,
+  modified: 112,
+  rdevMajor: 128,
+  rdevMinor: 132,
+  devMajor: 136,
+  devMinor: 140,
+} as const;
+export const STATX_SIZE = 256;
+
 /** seccomp(2), `operation` */
 export const SECCOMP = { SET_MODE_FILTER: 1 } as const;
 

@@ -5,7 +5,7 @@
  * SyscallErrors, which have its `code`.
  */
 
-import { AT, O, S, STATX_BASIC_STATS } from './constants.ts';
+import { AT, O, S, STATX, STATX_BASIC_STATS } from './constants.ts';
 import { errnoCode } from './errno.ts';
 import { DT_DIR, listDirectory } from './listing.ts';
 import { type Argument, SyscallError, type SyscallName, syscall, trySyscall } from './syscall.ts';
@@ -171,9 +171,6 @@ export function fileSystemTypeOf(path: string): number {
   return Number(buffer.readBigInt64LE(0));
 }
 
-/** `struct statx`, statx(2) */
-const STATX = { uid: 20, gid: 24, mode: 28, inode: 32, size: 40, major: 136, minor: 140, all: 256 };
-
 /** What statx(2) tells of a file. */
 export class Stats {
   /** Type and permissions. */
@@ -186,7 +183,7 @@ export class Stats {
   constructor(statx: Buffer) {
     this.mode = statx.readUInt16LE(STATX.mode);
     this.size = Number(statx.readBigUInt64LE(STATX.size));
-    this.identity = `${statx.readUInt32LE(STATX.major)}:${statx.readUInt32LE(STATX.minor)}:${statx.readBigUInt64LE(STATX.inode)}`;
+    this.identity = `${statx.readUInt32LE(STATX.devMajor)}:${statx.readUInt32LE(STATX.devMinor)}:${statx.readBigUInt64LE(STATX.inode)}`;
   }
 
   isDirectory(): boolean {

@@ -28,15 +28,24 @@ export function listDirectory(directory: number): Member[] {
   for (;;) {
     const filled = syscall('getdents64', directory, buffer, buffer.length);
     if (filled === 0) return members;
-    for (let at = 0; at < filled; ) {
-      const length = buffer.readUInt16LE(at + DIRENT.length);
-      const start = at + DIRENT.name;
-      const end = buffer.indexOf(0, start) + 1;
-      const name = Uint8Array.prototype.slice.call(buffer, start, end);
-      const text = Buffer.from(name).toString('latin1');
-      if (text !== '.\0' && text !== '..\0')
-        members.push({ name, type: buffer[at + DIRENT.type] as number });
-      at += length;
-    }
+    for (const member of membersIn(buffer, filled)) members.push(member);
   }
+}
+
+/**
+ * Reads what getdents64(2) wrote, without `.` and `..`.
+ *
+ * @param filled bytes of it
+ */
+export function membersIn(buffer: Buffer, filled: number): Member[] {
+  const members: Member[] = [];
+  for (let at = 0; at < filled; at += buffer.readUInt16LE(at + DIRENT.length)) {
+    const start = at + DIRENT.name;
+    const end = buffer.indexOf(0, start) + 1;
+    const name = Uint8Array.prototype.slice.call(buffer, start, end);
+    const text = Buffer.from(name).toString('latin1');
+    if (text !== '.\0' && text !== '..\0')
+      members.push({ name, type: buffer[at + DIRENT.type] as number });
+  }
+  return members;
 }

@@ -1,5 +1,5 @@
 import type { Device, RuntimeConfig } from '../../schemas/runtime-config.ts';
-import { AT, O, S, STATX_BASIC_STATS } from '../linux/constants.ts';
+import { AT, O, S, STATX, STATX_BASIC_STATS, STATX_SIZE } from '../linux/constants.ts';
 import type { Facts } from './facts.ts';
 import { attributes } from './mount-options.ts';
 import type { Namespaces } from './namespaces.ts';
@@ -231,8 +231,7 @@ function own(made: Value, node: Node, spare: number, origin: Origin): Step[] {
   ];
 }
 
-const STATUS = place('statx', 256);
-const STATX = { uid: 20, gid: 24, mode: 28, rdevMajor: 128, rdevMinor: 132 } as const;
+const STATUS = place('statx', STATX_SIZE);
 
 /** What is there already must be the device itself, not something that goes by its name. */
 export function isDevice(

@@ -1,5 +1,5 @@
 import type { Process } from '../../schemas/runtime-config.ts';
-import { MAGIC, O, RESOLVE, STATX_BASIC_STATS } from '../linux/constants.ts';
+import { MAGIC, O, RESOLVE, STATX, STATX_BASIC_STATS, STATX_SIZE } from '../linux/constants.ts';
 import type { DescriptorRequest } from './plan.ts';
 import { call, flags, inherited, type Origin, place, result, type Step, struct } from './step.ts';
 import { OPEN_HOW_SIZE } from './targets.ts';
@@ -10,8 +10,7 @@ const SELINUX = '/process/selinuxLabel';
 /** The host's procfs: the container's could have other files in the place of these. */
 export const PROC = 'proc of the host';
 const FILESYSTEM = place('proc statfs', 120);
-const STATUS = place('proc statx', 256);
-const STATX_INO = 32;
+const STATUS = place('proc statx', STATX_SIZE);
 const PROC_ROOT_INO = 1;
 
 /** Descriptors that the steps of this file need. */
@@ -79,7 +78,7 @@ function checkProc(origin: Origin): Step[] {
     {
       kind: 'check',
       at: STATUS,
-      offset: STATX_INO,
+      offset: STATX.inode,
       width: 4,
       equals: PROC_ROOT_INO,
       errno: 'ENOTTY',

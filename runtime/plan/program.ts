@@ -1,5 +1,14 @@
 import type { Process } from '../../schemas/runtime-config.ts';
-import { AT, CLOSE_RANGE_CLOEXEC, PR, S, SIG, STATX_BASIC_STATS } from '../linux/constants.ts';
+import {
+  AT,
+  CLOSE_RANGE_CLOEXEC,
+  PR,
+  S,
+  SIG,
+  STATX,
+  STATX_BASIC_STATS,
+  STATX_SIZE,
+} from '../linux/constants.ts';
 import type { ProcessFacts, ProcessOptions } from './facts.ts';
 import { loadFilter } from './seccomp.ts';
 import {
@@ -18,8 +27,7 @@ import {
 /** The name that processes have before they become a program. */
 export const INIT_NAME = 'scow:[init]';
 const CWD = place('cwd', 4096);
-const STATUS = place('program statx', 256);
-const STATX_MODE = 28;
+const STATUS = place('program statx', STATX_SIZE);
 const BYTE = place('byte', 8);
 /** What is written to the FIFO or pipe that init waits at. */
 export const GO = 1;
@@ -203,7 +211,7 @@ function executable(path: string, origin: Origin): Step[] {
     {
       kind: 'check',
       at: STATUS,
-      offset: STATX_MODE,
+      offset: STATX.mode,
       width: 2,
       mask: S.IFMT,
       equals: S.IFREG,

@@ -1,11 +1,10 @@
 import type { Process } from '../../schemas/runtime-config.ts';
-import { MAGIC, O, S, TIO } from '../linux/constants.ts';
+import { MAGIC, O, S, STATX, STATX_SIZE, TIO } from '../linux/constants.ts';
 import { call, flags, place, result, type Step, struct } from './step.ts';
 import { attach, cloneTree, openInRoot, openTarget } from './targets.ts';
 
 const FILESYSTEM = place('statfs', 120);
-const STATUS = place('terminal statx', 256);
-const STATX_MODE = 28;
+const STATUS = place('terminal statx', STATX_SIZE);
 
 /** The container's end of the terminal. */
 const TERMINAL = result('terminal');
@@ -97,7 +96,7 @@ export function ownStreams(process: Process): Step[] {
         {
           kind: 'check',
           at: STATUS,
-          offset: STATX_MODE,
+          offset: STATX.mode,
           width: 2,
           mask: S.IFMT,
           equals: S.IFCHR,

@@ -1,5 +1,13 @@
 import { chmodSync, closeSync, fstatSync, lstatSync, openSync } from 'node:fs';
-import { AT, O, RESOLVE, S, STATX_BASIC_STATS } from '../../../runtime/linux/constants.ts';
+import {
+  AT,
+  O,
+  RESOLVE,
+  S,
+  STATX,
+  STATX_BASIC_STATS,
+  STATX_SIZE,
+} from '../../../runtime/linux/constants.ts';
 import { errnoCode, explainErrno } from '../../../runtime/linux/errno.ts';
 import { listDirectory } from '../../../runtime/linux/listing.ts';
 import { openat2 } from '../../../runtime/linux/openat2.ts';
@@ -26,23 +34,6 @@ export interface TreeForm {
   /** Whether it was made without privileges: files are the caller's, who stands for root. */
   readonly rootless: boolean;
 }
-
-/** `struct statx` */
-const STATX = {
-  size: 256,
-  nlink: 16,
-  uid: 20,
-  gid: 24,
-  mode: 28,
-  ino: 32,
-  length: 40,
-  ctime: 96,
-  mtime: 112,
-  rdevMajor: 128,
-  rdevMinor: 132,
-  devMajor: 136,
-  devMinor: 140,
-} as const;
 
 const TYPES: Readonly<Record<number, FileType>> = {
   [S.IFREG]: 'file',
@@ -75,7 +66,7 @@ export class DiskTree implements DiskAccess {
   readonly #root: number;
   readonly #path: string;
   readonly #form: TreeForm;
-  readonly #status = Buffer.alloc(MANY * STATX.size);
+  readonly #status = Buffer.alloc(MANY * STATX_SIZE);
   readonly #names = Buffer.alloc(MANY * NAMES);
 
   /** @throws Error in one line when it can't be opened */
@@ -196,7 +187,7 @@ export class DiskTree implements DiskAccess {
     const list = port().addressOf(this.#names);
     return names.flatMap((name, i): Call[] => {
       const flags = AT.SYMLINK_NOFOLLOW | AT.NO_AUTOMOUNT;
-      const address = status + i * STATX.size;
+      const address = status + i * STATX_SIZE;
       return [
         { name: 'statx', args: [directory, name, flags, STATX_BASIC_STATS, address] },
         // There is no listxattrat(2) before Linux 6.13: the name is reached through the descriptor.
@@ -236,11 +227,11 @@ export class DiskTree implements DiskAccess {
   }
 
   #file(path: string, i: number, all: readonly Xattr[]): DiskFile {
-    const view = new DataView(this.#status.buffer, this.#status.byteOffset + i * STATX.size);
+    const view = new DataView(this.#status.buffer, this.#status.byteOffset + i * STATX_SIZE);
     const word = (at: number) => view.getUint32(at, true);
     const mode = view.getUint16(STATX.mode, true);
     const type = TYPES[mode & S.IFMT] ?? 'socket';
-    const inode = view.getBigUint64(STATX.ino, true);
+    const inode = view.getBigUint64(STATX.inode, true);
     const marks = this.#form.overlay ? overlayMarks(path, all) : NO_MARKS;
     const hides =
       marks.whiteout ||
@@ -253,13 +244,13 @@ export class DiskTree implements DiskAccess {
       ...this.#owned(word(STATX.uid), word(STATX.gid), all),
       type: hides ? 'whiteout' : type,
       mode: mode & 0o7777,
-      size: type === 'file' ? readWord(view, STATX.length) : 0,
-      mtime: timeAt(view, STATX.mtime),
-      ctime: timeAt(view, STATX.ctime),
+      size: type === 'file' ? readWord(view, STATX.size) : 0,
+      mtime: timeAt(view, STATX.modified),
+      ctime: timeAt(view, STATX.changed),
       major: device ? word(STATX.rdevMajor) : 0,
       minor: device ? word(STATX.rdevMinor) : 0,
       identity: `${word(STATX.devMajor)}:${word(STATX.devMinor)}:${inode}`,
-      links: word(STATX.nlink),
+      links: word(STATX.links),
       opaque: marks.opaque,
     });
   }

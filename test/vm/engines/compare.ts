@@ -29,12 +29,12 @@ export function byUser(one: Scenario): Scenario {
   return { ...one, before: ['test/vm/engines/as-user.sh'] };
 }
 
-/** Checks that fail with a peer. */
+/** Checks of which it is known that they fail with a peer. */
 export type Exceptions = Partial<Record<Exclude<Runtime, 'scow'>, readonly string[]>>;
 
 /**
- * Runs a scenario with scow and its peers, all at once, and expects that every check passes with scow, and with
- * each peer all but those named.
+ * Runs a scenario with scow and its peers, all at once, and expects that every check passes with scow. Where
+ * one fails with a peer that is not known to, it is said: a peer may lose a race that is its own affair.
  * @throws if the runtimes were not checked alike: a script ended early, or checks nothing
  */
 export async function expectSame(scenario: Scenario, exceptions: Exceptions = {}): Promise<void> {
@@ -44,17 +44,12 @@ export async function expectSame(scenario: Scenario, exceptions: Exceptions = {}
     const outputs = results.map(({ output }, i) => `${NAMES[i]}:\n${output}`);
     throw new Error(`${basename(scenario.script)}: not all was checked\n${outputs.join('\n')}`);
   }
-  const failures = Object.fromEntries(NAMES.map((name, i) => [name, results[i]?.failures ?? {}]));
-  expect(failures).toEqual({
-    scow: {},
-    crun: expected(exceptions.crun),
-    runc: expected(exceptions.runc),
-  });
-}
-
-/** Why a peer fails is its own affair. */
-function expected(checks: readonly string[] = []): object {
-  return Object.fromEntries(checks.map((what) => [what, expect.any(String)]));
+  const failures = new Map(NAMES.map((name, i) => [name, results[i]?.failures ?? {}]));
+  for (const peer of ['crun', 'runc'] as const)
+    for (const [what, why] of Object.entries(failures.get(peer) ?? {}))
+      if (!exceptions[peer]?.includes(what))
+        process.stderr.write(`${basename(scenario.script)}: ${peer}: not ok ${what}: ${why}\n`);
+  expect(failures.get('scow')).toEqual({});
 }
 
 interface Results {

@@ -1,3 +1,4 @@
+import { main } from '../runtime/cli/main.ts';
 import { inheritedNofile, type Limit } from '../runtime/launcher/environment.ts';
 import { openBunPort } from '../runtime/linux/ffi-bun.ts';
 import { basename } from '../runtime/linux/path.ts';
@@ -12,15 +13,14 @@ installPort(openBunPort);
 
 // One executable file serves all commands: it looks at the name it was called by. It starts with
 // a JIT that waits (see scripts/build.mjs), as suits the runtime; the bundler has work for it.
+const args = process.argv.slice(2);
 if (basename(process.argv0) === 'scow-bundle') {
   Bun.unsafe.setJITPolicy(1);
   // What it runs gets the limit that it was given itself.
   if (nofile !== undefined) setNofile(nofile);
-  const { main } = await import('../bundle/cli/main.ts');
-  await main(process.argv.slice(2));
+  void import('../bundle/cli/main.ts').then((bundle) => bundle.main(args));
 } else {
-  const { main } = await import('../runtime/cli/main.ts');
-  await main(process.argv.slice(2));
+  void main(args);
 }
 
 /** Undoes what the engine did to RLIMIT_NOFILE, prlimit(2). */

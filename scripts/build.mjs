@@ -20,6 +20,7 @@ import {
 } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { flatten } from './flatten.mjs';
 import { writeManuals } from './man.mjs';
 
 const ENGINE = 'scow-engine';
@@ -64,12 +65,13 @@ function commit() {
  * which may be a bundle that a stranger made: hence the switches against automatic loading,
  * those that are Bun's default today included.
  */
-function buildEngine() {
+async function buildEngine() {
   const out = join(temporary, ENGINE);
+  const entry = await flatten(root, 'bin/executable.ts', join(temporary, 'flat'));
   run(
     tool('bun'),
     'build',
-    'bin/executable.ts',
+    entry,
     '--compile',
     '--bytecode',
     '--format=esm',
@@ -115,7 +117,7 @@ mkdirSync(temporary, { recursive: true });
 try {
   run(process.execPath, 'scripts/validators.mjs');
   buildForNode();
-  buildEngine();
+  await buildEngine();
   await buildLauncher();
   await buildManuals();
 } catch (error) {

@@ -8,17 +8,37 @@ import { readFileSync, writeFileSync } from 'node:fs';
 
 const FILE = 'package-lock.json';
 const SYSTEMS = ['aix', 'android', 'darwin', 'freebsd', 'linux', 'openharmony', 'win32'];
-const PROCESSORS = ['arm64', 'x64', 'ia32', 'arm', 'loong64', 'ppc64', 'riscv64', 's390x'];
+const PROCESSORS = [
+  'arm64',
+  'x64',
+  'ia32',
+  'arm',
+  'loong64',
+  'ppc64',
+  'ppc64',
+  'riscv64',
+  's390x',
+  'wasm32',
+];
 
 /** The entry of a package whose name tells its platform, such as @biomejs/cli-linux-x64-musl. */
 function entryOf(name, version, dev) {
   const words = name.split('/').pop().split('-');
   const os = SYSTEMS.find((system) => words.includes(system));
   const cpu = PROCESSORS.find((processor) => words.includes(processor));
-  if (os === undefined || cpu === undefined) throw new Error(`the platform of ${name} is unknown`);
+  // WebAssembly is of no system.
+  if (cpu === undefined || (os === undefined && cpu !== 'wasm32'))
+    throw new Error(`the platform of ${name} is unknown`);
   const musl = words.some((word) => word.startsWith('musl'));
   const libc = os === 'linux' && { libc: [musl ? 'musl' : 'glibc'] };
-  return { version, cpu: [cpu], ...(dev && { dev }), ...libc, optional: true, os: [os] };
+  return {
+    version,
+    cpu: [cpu],
+    ...(dev && { dev }),
+    ...libc,
+    optional: true,
+    ...(os && { os: [os] }),
+  };
 }
 
 const lock = JSON.parse(readFileSync(FILE, 'utf8'));

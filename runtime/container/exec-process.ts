@@ -1,4 +1,5 @@
 import type { CapabilityName, Process, RuntimeConfig, User } from '../../schemas/runtime-config.ts';
+import { formatViolations } from '../../schemas/violation.ts';
 import { readFileSync } from '../linux/files.ts';
 import { reason } from '../linux/reason.ts';
 import { findUser } from './exec-user.ts';
@@ -54,7 +55,7 @@ export async function processOf(
     noNewPrivileges: base.noNewPrivileges || changes.noNewPrivileges,
     env: [...(base.env ?? []), ...changes.env],
     cwd: changes.cwd ?? base.cwd,
-    user: await changedUser(base.user, changes, pid),
+    user: changedUser(base.user, changes, pid),
     ...(changes.capabilities.length === 0
       ? {}
       : { capabilities: withCapabilities(base.capabilities, changes.capabilities) }),
@@ -68,10 +69,7 @@ export async function processOf(
  * confines this one too unless the file says otherwise.
  */
 async function readProcess(file: string, own: Process): Promise<Process> {
-  const [{ parseJson, validateRuntimeConfig }, { formatViolations }] = await Promise.all([
-    import('../../schemas/validate.ts'),
-    import('../../schemas/violation.ts'),
-  ]);
+  const { parseJson, validateRuntimeConfig } = await import('../../schemas/validate.ts');
   const given = parseJson(readText(file), file) as Partial<Process>;
   const process = { ...given, user: given.user ?? own.user };
   const violations = validateRuntimeConfig({ ociVersion: '1.3.0', root: { path: '/' }, process });
@@ -147,12 +145,8 @@ function withCapabilities(
   };
 }
 
-async function changedUser(
-  base: User,
-  { user, additionalGids }: ProcessChanges,
-  pid: number,
-): Promise<User> {
-  const found = user === undefined ? base : await findUser(user, base, pid);
+function changedUser(base: User, { user, additionalGids }: ProcessChanges, pid: number): User {
+  const found = user === undefined ? base : findUser(user, base, pid);
   if (additionalGids.length === 0) return found;
   return { ...found, additionalGids: [...(found.additionalGids ?? []), ...additionalGids] };
 }

@@ -1,8 +1,9 @@
 import type { User } from '../../schemas/runtime-config.ts';
 import { closeSync } from '../linux/files.ts';
 import { reason } from '../linux/reason.ts';
-import { isId } from '../linux/user-database.ts';
+import { isId, supplementaryGids } from '../linux/user-database.ts';
 import { openRootOf } from './join.ts';
+import { readAccounts, readGroups } from './user-database.ts';
 
 /**
  * Turns `USER[:GROUP]` into the user of a process. Numbers are taken as they are, and leave the
@@ -13,7 +14,7 @@ import { openRootOf } from './join.ts';
  * @throws Error in one line for what is neither a number nor a name that the container knows, and
  *   when its files can't be read
  */
-export async function findUser(text: string, base: User, pid: number): Promise<User> {
+export function findUser(text: string, base: User, pid: number): User {
   const [user = '', group, ...rest] = text.split(':');
   if (rest.length > 0) throw wrong(text, 'give UID[:GID], or names for either');
   for (const part of [user, group ?? '0'])
@@ -32,14 +33,12 @@ function isName(text: string): boolean {
   return /^[^\d\s:+/-][^\s:/]*$/.test(text);
 }
 
-async function byName(
+function byName(
   text: string,
   { user, group }: { user: string; group: string | undefined },
   base: User,
   pid: number,
-): Promise<User> {
-  const { readAccounts, readGroups } = await import('./user-database.ts');
-  const { supplementaryGids } = await import('../linux/user-database.ts');
+): User {
   const { accounts, groups } = inRootOf(pid, text, (root) => ({
     accounts: isId(user) ? [] : readAccounts(root),
     groups: readGroups(root),

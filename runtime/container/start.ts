@@ -5,6 +5,7 @@ import { join } from '../linux/path.ts';
 import { poll, waitFor } from '../linux/poll.ts';
 import { syscall } from '../linux/syscall.ts';
 import { GO, INIT_NAME } from '../plan/program.ts';
+import { destroy, forceDeleteContainer } from './delete.ts';
 import { execFailure, InitFailure } from './failure.ts';
 import { debug } from './log.ts';
 import type { NotifySocket } from './notify/socket.ts';
@@ -64,7 +65,6 @@ async function runStartContainerHooks(store: ContainerStore, state: ContainerSta
   try {
     runStartHooks(state, store.readConfig(state.id));
   } catch (error) {
-    const { destroy } = await import('./delete.ts');
     await destroy(store, state);
     throw error;
   }
@@ -77,7 +77,6 @@ async function runPoststartHooks(store: ContainerStore, state: ContainerState): 
   try {
     runHooks('poststart', state, { status: 'running', pid: state.pid });
   } catch (error) {
-    const { forceDeleteContainer } = await import('./delete.ts');
     await forceDeleteContainer(store, state.id);
     throw error;
   }

@@ -1,0 +1,143 @@
+/**
+ * Prepares the executable's code so that it starts sooner: a command calls some hundred functions
+ * once each, and each costs more to be loaded than to be run (docs/decisions/start-cost.md). So
+ * what an engine's usual commands need becomes one file, in which functions that are called once
+ * stand where they are called.
+ *
+ * rolldown makes the file, Closure Compiler's SIMPLE optimizations inline. The latter knows
+ * neither private elements nor `import()` nor Bun's modules: these are written in another way
+ * before it and, where need be, back again after it, by the places that the parser tells.
+ */
+import { spawnSync } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { rolldown } from 'rolldown';
+import { parseAst } from 'rolldown/parseAst';
+
+/** What is loaded at once: the way into the program, and the commands that engines give. */
+const USUAL =
+  /\/(bin\/executable|runtime\/cli\/(main|create|delete|exec|kill|run|start|state))\.ts$/;
+const NAME = 'usual';
+
+/** Stand for what the optimizer does not know; no identifier of ours begins so. */
+const IMPORT = '__import';
+const EXPORTS = '__exports';
+const PRIVATE = '__private_';
+
+/**
+ * Writes the modules of an executable to a folder, those of the usual commands as one optimized file.
+ *
+ * @param root the project's folder
+ * @param entry the executable's first module, below it
+ * @param folder where the files go
+ * @returns the first of them
+ * @throws Error when the code has something that could not be written in another way
+ */
+export async function flatten(root, entry, folder) {
+  const bundle = await rolldown({
+    input: { executable: join(root, entry) },
+    platform: 'node',
+    // Bun bundles the packages.
+    external: (id) => !/^[./]/.test(id),
+  });
+  const { output } = await bundle.write({
+    dir: folder,
+    format: 'esm',
+    chunkFileNames: '[name]-[hash].js',
+    codeSplitting: { groups: [{ name: NAME, test: USUAL }] },
+  });
+  const { fileName, code } = output.find(({ isEntry }) => isEntry);
+  const file = join(folder, fileName);
+  writeFileSync(file, optimize(root, folder, code));
+  return file;
+}
+
+function optimize(root, folder, code) {
+  const { imports, exported, plain } = withoutModules(code);
+  const externs = [IMPORT, EXPORTS, ...imports.flatMap(({ locals }) => locals)];
+  const optimized = compile(root, folder, plain, `var ${externs.join(', ')};`);
+  const body = optimized
+    .replaceAll(`${IMPORT}(`, 'import(')
+    .replaceAll(`${EXPORTS}.`, `${EXPORTS}_`);
+  const names = exported.map((name) => `${EXPORTS}_${name}`);
+  return [
+    ...imports.map(({ text }) => text),
+    body,
+    `var ${names.join(', ')};`,
+    `export { ${exported.map((name, i) => `${names[i]} as ${name}`).join(', ')} };`,
+  ].join('\n');
+}
+
+/** @returns the code with assignments in the place of its exports, and what was taken out of it */
+function withoutModules(code) {
+  const edits = [];
+  const imports = [];
+  const exported = [];
+  const kinds = new Map();
+  visit(parseAst(code), (node) => {
+    const replace = (text) => edits.push({ start: node.start, end: node.end, text });
+    if (node.type === 'PrivateIdentifier') {
+      replace(`${PRIVATE}${node.name}`);
+    } else if (node.type === 'ImportExpression') {
+      edits.push({ start: node.start, end: node.start + 'import'.length, text: IMPORT });
+    } else if (node.type === 'ImportDeclaration') {
+      const locals = node.specifiers.map(({ local }) => local.name);
+      imports.push({ text: code.slice(node.start, node.end), locals });
+      replace('');
+    } else if (node.type === 'ExportNamedDeclaration') {
+      const pairs = node.specifiers.map(({ local, exported: { name } }) => [local.name, name]);
+      exported.push(...pairs.map(([, name]) => name));
+      for (const [local] of pairs) checkConstant(local, kinds.get(local));
+      replace(pairs.map(([local, name]) => `${EXPORTS}.${name} = ${local};`).join('\n'));
+    } else if (node.type === 'VariableDeclaration') {
+      for (const { id } of node.declarations) kinds.set(id.name, node.kind);
+    }
+  });
+  edits.sort((a, b) => b.start - a.start);
+  const plain = edits.reduce(
+    (text, { start, end, text: by }) => text.slice(0, start) + by + text.slice(end),
+    code,
+  );
+  return { imports, exported, plain };
+}
+
+/** What is exported is copied once, at the end. */
+function checkConstant(name, kind) {
+  if (kind === 'let') throw new Error(`${name} is exported and may change`);
+}
+
+function visit(node, look) {
+  if (Array.isArray(node)) {
+    for (const one of node) visit(one, look);
+  } else if (typeof node?.type === 'string') {
+    look(node);
+    for (const value of Object.values(node)) if (typeof value === 'object') visit(value, look);
+  }
+}
+
+/** Runs Closure Compiler over code of which nothing is seen from outside but the externs. */
+function compile(root, folder, code, externs) {
+  const [input, declared] = ['input.js', 'externs.js'].map((name) => join(folder, name));
+  writeFileSync(input, code);
+  writeFileSync(declared, externs);
+  const compiler = join(root, 'node_modules/google-closure-compiler-linux/compiler');
+  const args = [
+    '--compilation_level=SIMPLE',
+    '--assume_function_wrapper',
+    '--env=CUSTOM',
+    '--language_in=UNSTABLE',
+    '--language_out=UNSTABLE',
+    '--rewrite_polyfills=false',
+    '--emit_use_strict=false',
+    '--jscomp_off=*',
+    `--externs=${declared}`,
+    `--js=${input}`,
+  ];
+  const { error, status, stdout, stderr } = spawnSync(compiler, args, {
+    encoding: 'utf8',
+    maxBuffer: 1 << 26,
+  });
+  if (error !== undefined) throw error;
+  if (status !== 0) throw new Error(`the optimizer failed (${status}): ${stderr}`);
+  return stdout;
+}

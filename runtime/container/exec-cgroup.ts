@@ -1,7 +1,7 @@
-import { join, relative } from 'node:path';
 import { Cgroup, refusalOf } from '../cgroups/cgroup.ts';
 import { findHierarchy, pathBelowMount, unifiedPath } from '../cgroups/hierarchy.ts';
 import { readFileSync } from '../linux/files.ts';
+import { join, relative } from '../linux/path.ts';
 import { reason } from '../linux/reason.ts';
 import { SyscallError } from '../linux/syscall.ts';
 import { KilledAtBirth } from './init-process.ts';

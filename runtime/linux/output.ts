@@ -1,8 +1,10 @@
-import { writeSync } from 'node:fs';
 import { codeOf, reason } from './reason.ts';
 
 export const STDOUT = 1;
 export const STDERR = 2;
+
+/** Loaded when something is written: most commands are silent (docs/decisions/start-cost.md). */
+const files = () => process.getBuiltinModule('node:fs');
 
 /**
  * Writes text or bytes whole. Not through the engine's streams, which would leave O_NONBLOCK on a
@@ -14,7 +16,7 @@ export function write(fd: number, content: string | Uint8Array): void {
   const bytes = typeof content === 'string' ? Buffer.from(content) : content;
   for (let written = 0; written < bytes.length; ) {
     try {
-      written += writeSync(fd, bytes, written);
+      written += files().writeSync(fd, bytes, written);
     } catch (error) {
       // The caller's own end may be non-blocking: wait for its reader.
       if (codeOf(error) !== 'EAGAIN') throw error;

@@ -19,6 +19,17 @@ export function resolve(...parts: readonly string[]): string {
   return whole.length > 1 && whole.endsWith('/') ? whole.slice(0, -1) : whole;
 }
 
+/** The way from one path to another: without `..` where the second is below the first. */
+export function relative(from: string, to: string): string {
+  const [start, end] = [from, to].map((path) => resolve(path).split('/').filter(Boolean)) as [
+    string[],
+    string[],
+  ];
+  let same = 0;
+  while (same < start.length && start[same] === end[same]) same++;
+  return [...start.slice(same).fill('..'), ...end.slice(same)].join('/');
+}
+
 /** All but the last component: `/` and `.` have themselves above them. */
 export function dirname(path: string): string {
   const end = trimmed(path);

@@ -1,5 +1,5 @@
 import { posix } from 'node:path';
-import { basename, dirname, join, resolve } from '../../../runtime/linux/path.ts';
+import { basename, dirname, join, relative, resolve } from '../../../runtime/linux/path.ts';
 
 const PIECES = ['', '/', '.', '..', 'a', 'b/', '/c', './d', '../e', 'f//g', '/../h', 'i/..', '///'];
 const PATHS = PIECES.flatMap((first) => PIECES.map((second) => `${first}${second}`));
@@ -14,6 +14,13 @@ test('dirname is that of node:path, without slashes at its end', () => {
   const bare = (path: string) => path.replace(/(.)\/+$/, '$1');
   expect(PATHS.map((path) => [path, dirname(path)])).toEqual(
     PATHS.map((path) => [path, bare(posix.dirname(path))]),
+  );
+});
+
+test('relative is that of node:path', () => {
+  const pairs = PATHS.flatMap((from) => PIECES.map((to) => [from, to] as const));
+  expect(pairs.map(([from, to]) => [from, to, relative(from, to)])).toEqual(
+    pairs.map(([from, to]) => [from, to, posix.relative(from, to)]),
   );
 });
 

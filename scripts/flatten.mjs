@@ -53,26 +53,47 @@ export async function flatten(root, entry, folder) {
 }
 
 function optimize(root, folder, code) {
-  const { imports, exported, plain } = withoutModules(code);
+  const { imports, plain } = withoutModules(code);
   const externs = [IMPORT, EXPORTS, ...imports.flatMap(({ locals }) => locals)];
   const optimized = compile(root, folder, plain, `var ${externs.join(', ')};`);
-  const body = optimized
-    .replaceAll(`${IMPORT}(`, 'import(')
-    .replaceAll(`${EXPORTS}.`, `${EXPORTS}_`);
-  const names = exported.map((name) => `${EXPORTS}_${name}`);
-  return [
-    ...imports.map(({ text }) => text),
-    body,
-    `var ${names.join(', ')};`,
-    `export { ${exported.map((name, i) => `${names[i]} as ${name}`).join(', ')} };`,
-  ].join('\n');
+  const body = withExports(optimized).replaceAll(`${IMPORT}(`, 'import(');
+  return [...imports.map(({ text }) => text), body].join('\n');
+}
+
+/** @returns the code with exports in the place of the assignments that stood for them */
+function withExports(code) {
+  const edits = [];
+  const clauses = [];
+  for (const statement of parseAst(code).body) {
+    const { type, expression } = statement;
+    if (type !== 'ExpressionStatement') continue;
+    const parts = expression.type === 'SequenceExpression' ? expression.expressions : [expression];
+    const places = parts.map(({ left }) => left?.object?.name === EXPORTS && left.property.name);
+    const texts = parts.map(({ right, start, end }, i) => {
+      const name = places[i];
+      if (!name) return `${code.slice(start, end)};`;
+      if (right.type === 'Identifier') clauses.push(`${right.name} as ${name}`);
+      else clauses.push(`${EXPORTS}_${name} as ${name}`);
+      if (right.type === 'Identifier') return '';
+      return `var ${EXPORTS}_${name} = ${code.slice(right.start, right.end)};`;
+    });
+    if (places.some(Boolean)) edits.push({ ...statement, text: texts.join('') });
+  }
+  return `${edited(code, edits)}\nexport { ${clauses.join(', ')} };`;
+}
+
+/** Puts texts in the place of parts. */
+function edited(code, edits) {
+  let text = code;
+  for (const edit of edits.toSorted((a, b) => b.start - a.start))
+    text = text.slice(0, edit.start) + edit.text + text.slice(edit.end);
+  return text;
 }
 
 /** @returns the code with assignments in the place of its exports, and what was taken out of it */
 function withoutModules(code) {
   const edits = [];
   const imports = [];
-  const exported = [];
   const kinds = new Map();
   visit(parseAst(code), (node) => {
     const replace = (text) => edits.push({ start: node.start, end: node.end, text });
@@ -86,19 +107,13 @@ function withoutModules(code) {
       replace('');
     } else if (node.type === 'ExportNamedDeclaration') {
       const pairs = node.specifiers.map(({ local, exported: { name } }) => [local.name, name]);
-      exported.push(...pairs.map(([, name]) => name));
       for (const [local] of pairs) checkConstant(local, kinds.get(local));
       replace(pairs.map(([local, name]) => `${EXPORTS}.${name} = ${local};`).join('\n'));
     } else if (node.type === 'VariableDeclaration') {
       for (const { id } of node.declarations) kinds.set(id.name, node.kind);
     }
   });
-  edits.sort((a, b) => b.start - a.start);
-  const plain = edits.reduce(
-    (text, { start, end, text: by }) => text.slice(0, start) + by + text.slice(end),
-    code,
-  );
-  return { imports, exported, plain };
+  return { imports, plain: edited(code, edits) };
 }
 
 /** What is exported is copied once, at the end. */

@@ -98,14 +98,23 @@ function findDestinations(config: RuntimeConfig, rootfs: string): Map<string, De
     ...links.map(({ destination }) => parentOf(inContainer(destination, rootfs))),
     ...(config.linux?.devices ?? []).map(({ path }) => parentOf(path)),
   ];
-  return new Map(paths.map((path) => [path, resolveInRoot(rootfs, inContainer(path, rootfs))]));
+  // Most lie below each other: each entry is looked at once.
+  const seen: Seen = new Map();
+  return new Map(
+    paths.map((path) => [path, resolveInRoot(rootfs, inContainer(path, rootfs), seen)]),
+  );
 }
+
+/** Entries of file systems that were looked at, by their paths. */
+type Seen = Map<string, Stats | undefined>;
 
 /**
  * Follows a path's symlinks as if `rootfs` were «/». The answer only says where missing mount
  * points belong: init resolves every path again, confined by the kernel.
+ *
+ * @param seen what is known already, and then what was looked at too
  */
-export function resolveInRoot(rootfs: string, path: string): Destination {
+export function resolveInRoot(rootfs: string, path: string, seen: Seen = new Map()): Destination {
   const left = path.split('/');
   let resolved: string[] = [];
   let symlinks = 0;
@@ -116,7 +125,7 @@ export function resolveInRoot(rootfs: string, path: string): Destination {
       resolved.pop();
       continue;
     }
-    const to = linkAt(join(rootfs, ...resolved, part));
+    const to = linkAt(join(rootfs, ...resolved, part), seen);
     if (to !== undefined && symlinks++ < MOST_SYMLINKS) {
       if (to.startsWith('/')) resolved = [];
       left.unshift(...to.split('/'));
@@ -124,7 +133,7 @@ export function resolveInRoot(rootfs: string, path: string): Destination {
       resolved.push(part);
     }
   }
-  const found = entryAt(join(rootfs, ...resolved));
+  const found = entryAt(join(rootfs, ...resolved), seen);
   return {
     resolved: `/${resolved.join('/')}`,
     ...(found === undefined ? {} : { mode: found.mode & 0o7777 }),
@@ -132,13 +141,14 @@ export function resolveInRoot(rootfs: string, path: string): Destination {
 }
 
 /** What cannot be looked at counts as missing: init will say why it cannot. */
-function entryAt(path: string): Stats | undefined {
-  return tryLstat(path);
+function entryAt(path: string, seen: Seen): Stats | undefined {
+  if (!seen.has(path)) seen.set(path, tryLstat(path));
+  return seen.get(path);
 }
 
 /** Where a symlink leads; undefined when there is none, or no longer. */
-function linkAt(path: string): string | undefined {
-  if (!entryAt(path)?.isSymbolicLink()) return undefined;
+function linkAt(path: string, seen: Seen): string | undefined {
+  if (!entryAt(path, seen)?.isSymbolicLink()) return undefined;
   try {
     return readlinkSync(path);
   } catch {

@@ -22,7 +22,6 @@ const NAME = 'usual';
 /** Stand for what the optimizer does not know; no identifier of ours begins so. */
 const IMPORT = '__import';
 const EXPORTS = '__exports';
-const PRIVATE = '__private_';
 
 /**
  * Writes the modules of an executable to a folder, those of the usual commands as one optimized file.
@@ -95,10 +94,13 @@ function withoutModules(code) {
   const edits = [];
   const imports = [];
   const kinds = new Map();
-  visit(parseAst(code), (node) => {
+  const names = privateNames();
+  visit(parseAst(code), (node, classes) => {
     const replace = (text) => edits.push({ start: node.start, end: node.end, text });
     if (node.type === 'PrivateIdentifier') {
-      replace(`${PRIVATE}${node.name}`);
+      replace(names.of(node, classes));
+    } else if (node.type === 'PrivateInExpression' || node.left?.type === 'PrivateIdentifier') {
+      throw new Error(`nothing stands for: ${code.slice(node.start, node.end)}`);
     } else if (node.type === 'ImportExpression') {
       edits.push({ start: node.start, end: node.start + 'import'.length, text: IMPORT });
     } else if (node.type === 'ImportDeclaration') {
@@ -121,12 +123,32 @@ function checkConstant(name, kind) {
   if (kind === 'let') throw new Error(`${name} is exported and may change`);
 }
 
-function visit(node, look) {
+/** Names for private elements that no class shares with another, its own superclass included. */
+function privateNames() {
+  const given = new Map();
+  let count = 0;
+  const declares = (body, { name }) =>
+    body.body.some(({ key }) => key?.type === 'PrivateIdentifier' && key.name === name);
+  return {
+    of(identifier, classes) {
+      const owner = classes.findLast((body) => declares(body, identifier));
+      if (!given.has(owner)) given.set(owner, new Map());
+      const own = given.get(owner);
+      if (!own.has(identifier.name)) own.set(identifier.name, `$${(count++).toString(36)}`);
+      return own.get(identifier.name);
+    },
+  };
+}
+
+/** @param look is called with each node, and the bodies of the classes around it */
+function visit(node, look, classes = []) {
   if (Array.isArray(node)) {
-    for (const one of node) visit(one, look);
+    for (const one of node) visit(one, look, classes);
   } else if (typeof node?.type === 'string') {
-    look(node);
-    for (const value of Object.values(node)) if (typeof value === 'object') visit(value, look);
+    look(node, classes);
+    const within = node.type === 'ClassBody' ? [...classes, node] : classes;
+    for (const value of Object.values(node))
+      if (typeof value === 'object') visit(value, look, within);
   }
 }
 

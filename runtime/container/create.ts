@@ -231,7 +231,7 @@ function bear(
   let cgroup = made;
   const files = stateFiles(new ContainerStore(options.root).directory(options.id));
   const live = (chosen: Plan, birthplace?: Cgroup, join?: (pid: number) => void) => {
-    const program = compile(chosen.steps, descriptorNumbers(chosen));
+    const program = () => compile(chosen.steps, descriptorNumbers(chosen));
     const given = hooks?.descriptors ?? {};
     const init = InitProcess.start(chosen, program, files, given, birthplace);
     undo.push(() => init.kill());

@@ -168,7 +168,7 @@ function start(
     for (const step of undo.toReversed()) step();
   };
   try {
-    const program = compile(plan.steps, descriptorNumbers(plan));
+    const program = () => compile(plan.steps, descriptorNumbers(plan));
     const given = { container, [CONTAINER_ROOT]: openRootOf(state.pid) };
     let init: InitProcess;
     try {

@@ -71,6 +71,7 @@ export class InitProcess {
   /**
    * Launches init with the descriptors that its plan lists.
    *
+   * @param program makes the program of init, perhaps while init is being born
    * @param files the progress page, and what init waits at
    * @param given descriptors of the plan that are open already, by their names
    * @param cgroup the cgroup to be born in
@@ -78,7 +79,7 @@ export class InitProcess {
    */
   static start(
     plan: Plan,
-    program: Uint8Array,
+    program: () => Uint8Array,
     files: InitFiles,
     given: Readonly<Record<string, number>>,
     cgroup?: Cgroup,

@@ -1,7 +1,18 @@
+import { Aside } from '../linux/aside.ts';
+import { CallTable } from '../linux/call-table.ts';
 import { CLONE, CLOSE_RANGE_CLOEXEC, F, O, SIG } from '../linux/constants.ts';
 import { port } from '../linux/port.ts';
-import { type Call, SyscallError, spawn, syscall, writeWord } from '../linux/syscall.ts';
-import { programFile } from './program-file.ts';
+import { pipe } from '../linux/socket.ts';
+import {
+  type Call,
+  type RunStub,
+  SyscallError,
+  spawn,
+  syscall,
+  trySyscall,
+  writeWord,
+} from '../linux/syscall.ts';
+import { emptyFile, programFile, seal } from './program-file.ts';
 
 const STREAMS = [0, 1, 2];
 const AT_EMPTY_PATH = 0x1000;
@@ -26,8 +37,8 @@ const MEMORY = {
 
 /** How a process is born. */
 export interface Launch {
-  /** The ELF file that becomes init. */
-  readonly program: Uint8Array;
+  /** Makes the ELF file that becomes init. Called once, perhaps while the process is being born. */
+  readonly program: () => Uint8Array;
   /** Descriptors of scow in the order of their numbers in init, from `firstDescriptor` on. */
   readonly descriptors: readonly number[];
   readonly firstDescriptor: number;
@@ -55,32 +66,96 @@ export function launch(options: Launch): { pid: number; pidfd: number } {
   const { firstDescriptor } = options;
   const last = firstDescriptor + options.descriptors.length;
   const sources: number[] = [];
+  // Making namespaces takes the kernel a millisecond, in which the program can be made.
+  const empty = options.namespaces === 0 ? undefined : emptyFile();
   try {
-    const program = programFile(options.program);
+    const program = empty ?? programFile(options.program());
     sources.push(program);
     // Out of the way of the numbers that they will have.
     for (const fd of [...options.descriptors, program])
       sources.push(syscall('fcntl', fd, F.DUPFD_CLOEXEC, last + 1));
-    return start(options, sources.slice(1));
+    return empty === undefined
+      ? start(options, sources.slice(1))
+      : startMeanwhile(options, sources.slice(1), () => seal(empty, options.program()));
   } finally {
     for (const fd of sources) syscall('close', fd);
   }
 }
 
-/** @param sources the child's descriptors, and its program as the last */
-function start(options: Launch, sources: readonly number[]): { pid: number; pidfd: number } {
+/**
+ * Starts a child whose program is not there yet: it waits at a pipe, whose end it takes for the
+ * end of scow. The thread that makes it lives as long as scow does, so that the end of that thread
+ * is no other's (PR_SET_PDEATHSIG of prctl(2)).
+ */
+function startMeanwhile(
+  options: Launch,
+  sources: readonly number[],
+  finish: () => void,
+): { pid: number; pidfd: number } {
+  const [waits, goes] = pipe();
+  let failure: { readonly cause: unknown } | undefined;
+  const work = () => {
+    try {
+      finish();
+      syscall('write', goes, Uint8Array.of(1), 1);
+    } catch (cause) {
+      failure = { cause };
+    } finally {
+      syscall('close', goes);
+    }
+  };
+  const run: RunStub = (stub, argument) => {
+    const table = new CallTable(1);
+    table.addFunction(stub, [argument]);
+    const thread = new Aside();
+    if (!thread.runs) work();
+    thread.submit(table);
+    if (thread.runs) work();
+    thread.wait();
+  };
+  const gate: Call[] = [
+    { name: 'close', args: [goes] },
+    { name: 'read', args: [waits, new Uint8Array(1), 1] },
+  ];
+  try {
+    const born = start(options, sources, gate, run);
+    if (failure === undefined) return born;
+    discard(born);
+  } catch (cause) {
+    failure ??= { cause };
+  } finally {
+    syscall('close', waits);
+  }
+  throw failure.cause;
+}
+
+/** A child that is about to end by itself. */
+function discard({ pid, pidfd }: { pid: number; pidfd: number }): void {
+  trySyscall('wait4', pid, 0, 0, 0);
+  syscall('close', pidfd);
+}
+
+/**
+ * @param sources the child's descriptors, and its program as the last
+ * @param gate calls of the child before all others
+ */
+function start(
+  options: Launch,
+  sources: readonly number[],
+  gate: readonly Call[] = [],
+  run?: RunStub,
+): { pid: number; pidfd: number } {
   const memory = new DataView(new ArrayBuffer(MEMORY.size));
   const block = new Uint8Array(memory.buffer);
   const address = port().addressOf(block);
   writeCloneArguments(memory, address, options);
-  const calls = childCalls(memory, address, sources, options);
-  const { pid, results } = spawn(block.subarray(0, MEMORY.cloneArgsSize), calls);
+  const calls = [...gate, ...childCalls(memory, address, sources, options)];
+  const { pid, results } = spawn(block.subarray(0, MEMORY.cloneArgsSize), calls, run);
   if (pid < 0) throw new SyscallError('clone3', [options.namespaces], -pid);
   const pidfd = memory.getInt32(MEMORY.pidfd, true);
   const failure = failureOf(calls, results);
   if (failure === undefined) return { pid, pidfd };
-  syscall('wait4', pid, 0, 0, 0);
-  syscall('close', pidfd);
+  discard({ pid, pidfd });
   throw failure;
 }
 

@@ -27,22 +27,34 @@ const MOUNT_ATTR_SIZE = 32;
  * @throws SyscallError; Error when the system forbids such files to all but root
  */
 export function programFile(program: Uint8Array): number {
-  return sealedFile(program) ?? readOnlyFile(program);
+  const fd = emptyFile();
+  if (fd === undefined) return readOnlyFile(program);
+  return orClose(fd, () => {
+    seal(fd, program);
+    return fd;
+  });
 }
 
-/** A sealed memfd, or undefined where executable ones are forbidden (vm.memfd_noexec=2). */
-function sealedFile(program: Uint8Array): number | undefined {
+/**
+ * The same file while it is empty: `seal` puts the program into it.
+ *
+ * @returns undefined where executable memfds are forbidden (vm.memfd_noexec=2)
+ * @throws SyscallError
+ */
+export function emptyFile(): number | undefined {
   const base = MFD.CLOEXEC | MFD.ALLOW_SEALING;
   let fd = trySyscall('memfd_create', NAME, base | MFD.EXEC);
   // Kernels before 6.3 know no MFD_EXEC: there every memfd is executable.
   if (fd === -EINVAL) fd = trySyscall('memfd_create', NAME, base);
   if (fd === -EACCES) return undefined;
   if (fd < 0) throw new SyscallError('memfd_create', [NAME], -fd);
-  return orClose(fd, () => {
-    writeAll(fd, program);
-    syscall('fcntl', fd, F.ADD_SEALS, F_SEAL.SEAL | F_SEAL.SHRINK | F_SEAL.GROW | F_SEAL.WRITE);
-    return fd;
-  });
+  return fd;
+}
+
+/** Writes the program into its empty file, which nobody can change from then on. @throws SyscallError */
+export function seal(fd: number, program: Uint8Array): void {
+  writeAll(fd, program);
+  syscall('fcntl', fd, F.ADD_SEALS, F_SEAL.SEAL | F_SEAL.SHRINK | F_SEAL.GROW | F_SEAL.WRITE);
 }
 
 /** A file without a name in a read-only tmpfs that is mounted nowhere. */

@@ -19,8 +19,8 @@ const MAP = { PRIVATE: 2, ANONYMOUS: 0x20, NORESERVE: 0x4000, STACK: 0x20000 } a
 
 let thread: number | undefined;
 
-/** Those whose threads have not ended: their memory stays what it is, whoever forgets them. */
-const running = new Set<Aside>();
+/** Those whose threads have not ended, and the table of each: their memory stays what it is, whoever forgets them. */
+const running = new Map<Aside, CallTable | undefined>();
 
 /**
  * Makes calls aside: a thread of the kernel's that runs nothing but the batch stub, so that the
@@ -39,11 +39,13 @@ export class Aside {
   /** The thread's number, until the kernel clears it at its end. */
   readonly #number = new Int32Array(1);
   readonly #stack = mapStack();
+  /** What the kernel is told of the thread. */
+  readonly #cloneArgs = new DataView(new ArrayBuffer(CLONE_ARGS.size));
   readonly #runs: boolean;
 
   /** Starts the thread. Where none can be had, calls are made at once. */
   constructor() {
-    const args = new DataView(new ArrayBuffer(CLONE_ARGS.size));
+    const args = this.#cloneArgs;
     const { VM, FS, FILES, SIGHAND, THREAD: SAME, SYSVSEM, CHILD_CLEARTID } = CLONE;
     writeWord(args, CLONE_ARGS.flags, VM | FS | FILES | SIGHAND | SAME | SYSVSEM | CHILD_CLEARTID);
     writeWord(args, CLONE_ARGS.childTid, port().addressOf(new Uint8Array(this.#number.buffer)));
@@ -56,7 +58,12 @@ export class Aside {
     thread ??= mapThreadStub();
     port().invoke(thread, this.#address);
     this.#runs = this.#view.getInt32(THREAD.result, true) > 0;
-    if (this.#runs) running.add(this);
+    if (this.#runs) running.set(this, undefined);
+  }
+
+  /** Whether there is a thread: else the caller makes the calls itself. */
+  get runs(): boolean {
+    return this.#runs;
   }
 
   /**
@@ -66,6 +73,7 @@ export class Aside {
   submit(table: CallTable): void {
     this.wait();
     if (this.#runs) {
+      running.set(this, table);
       writeWord(this.#view, THREAD.table, table.address);
       this.#tell(THREAD_STATE.work);
     } else {

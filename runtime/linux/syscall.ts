@@ -223,17 +223,22 @@ export function syscall(name: SyscallName, ...args: readonly Argument[]): number
   return result;
 }
 
+/** Calls the machine code at an address. */
+export type RunStub = (stub: number, argument: Uint8Array) => void;
+
 /**
  * Runs clone3 with every signal blocked; the child runs `child` on the stack named in
  * `cloneArgs`, and exits with status 127 when its list ends.
  *
  * @param cloneArgs the kernel's `struct clone_args`, clone(2)
  * @param child calls for the child; with CLONE_VM their results are visible in `results`
+ * @param run calls the function at an address with an argument, and is back when it has returned
  * @returns the child's PID or `-errno`, and the results of the child's calls
  */
 export function spawn(
   cloneArgs: Uint8Array,
   child: readonly Call[],
+  run: RunStub = (stub, argument) => port().invoke(stub, port().addressOf(argument)),
 ): { pid: number; results: number[] } {
   const table = tableOf(child);
   const buffer = new Uint8Array(SPAWN.size);
@@ -242,6 +247,6 @@ export function spawn(
   writeWord(view, SPAWN.cloneArgsSize, cloneArgs.byteLength);
   writeWord(view, SPAWN.childTable, table.address);
   writeWord(view, SPAWN.fullMask, -1n);
-  port().invoke(native().spawn, port().addressOf(buffer));
+  run(native().spawn, buffer);
   return { pid: readWord(view, SPAWN.result), results: table.results() };
 }

@@ -70,7 +70,7 @@ export class InitProgram {
     const numbers = names.map((name, i) => [name, firstDescriptor + i] as const);
     try {
       const born = launch({
-        program: compile(steps, new Map(numbers)),
+        program: () => compile(steps, new Map(numbers)),
         descriptors: [theirs, this.#progress, ...Object.values(descriptors)],
         firstDescriptor,
         preserved,

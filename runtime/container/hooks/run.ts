@@ -214,7 +214,7 @@ function discard({ pidfd }: Child): void {
 
 function launchHook(plan: Plan, given: Readonly<Record<string, number>>): Child {
   return launch({
-    program: compile(plan.steps, descriptorNumbers(plan)),
+    program: () => compile(plan.steps, descriptorNumbers(plan)),
     descriptors: plan.descriptors.map(({ name }) => given[name] as number),
     firstDescriptor: plan.firstDescriptor,
     preserved: plan.preserved,

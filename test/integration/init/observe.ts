@@ -192,7 +192,14 @@ function preserved(): string[] {
 function refusals() {
   const refusal = (program: Uint8Array, descriptors: number[], cgroup?: number) => {
     try {
-      launch({ program, descriptors, firstDescriptor: 3, preserved: [], namespaces: 0, cgroup });
+      launch({
+        program: () => program,
+        descriptors,
+        firstDescriptor: 3,
+        preserved: [],
+        namespaces: 0,
+        cgroup,
+      });
       return 'started';
     } catch (error) {
       return (error as Error).message;

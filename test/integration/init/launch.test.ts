@@ -2,7 +2,7 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { unifiedPath } from '../../../runtime/cgroups/hierarchy.ts';
-import { O } from '../../../runtime/linux/constants.ts';
+import { CLONE, O } from '../../../runtime/linux/constants.ts';
 import { Sandbox } from '../cgroups/sandbox.ts';
 import { OBSERVATIONS } from './observe.ts';
 
@@ -103,13 +103,17 @@ describe.each(Object.entries(engines))('launch under %s', (_, observe) => {
     ]);
   });
 
-  test('what cannot start leaves neither process nor descriptor', () => {
-    const { found, childless, descriptors } = observe('refusals');
+  test.each([
+    ['', 0],
+    [' that was to be born in namespaces', CLONE.NEWUTS],
+  ])('what cannot start%s leaves neither process nor descriptor', (__, namespaces) => {
+    const { found, childless, descriptors } = observe('refusals', namespaces);
     expect(found).toEqual({
       garbage: expect.stringMatching(/^execveat\(.*\): exec format error \(ENOEXEC\)$/),
       empty: expect.stringMatching(/^execveat\(.*\): exec format error \(ENOEXEC\)$/),
       descriptor: expect.stringMatching(/^fcntl\(999, .*\): bad file descriptor \(EBADF\)$/),
       cgroup: expect.stringMatching(/^clone3\(.*\): bad file descriptor \(EBADF\)$/),
+      unmade: 'no program',
     });
     expect(childless).toBe('ECHILD');
     expect(descriptors.after).toEqual(descriptors.before);

@@ -189,15 +189,19 @@ function preserved(): string[] {
 }
 
 /** What launch says of what it cannot start; nothing is left then. */
-function refusals() {
-  const refusal = (program: Uint8Array, descriptors: number[], cgroup?: number) => {
+function refusals(namespaces: number) {
+  const refusal = (made: Uint8Array | Error, descriptors: number[], cgroup?: number) => {
+    const program = () => {
+      if (made instanceof Error) throw made;
+      return made;
+    };
     try {
       launch({
-        program: () => program,
+        program,
         descriptors,
         firstDescriptor: 3,
         preserved: [],
-        namespaces: 0,
+        namespaces,
         cgroup,
       });
       return 'started';
@@ -211,6 +215,7 @@ function refusals() {
     empty: refusal(new Uint8Array(), []),
     descriptor: refusal(Buffer.from('x'), [999]),
     cgroup: refusal(Buffer.from('x'), [], 0),
+    unmade: refusal(new Error('no program'), []),
   };
   const childless = errnoName(-trySyscall('wait4', -1, 0, 1, 0));
   return { found, childless, descriptors: { before, after: descriptorsOf('self') } };

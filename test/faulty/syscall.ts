@@ -42,6 +42,7 @@ export function batch(calls: readonly Call[]): number[] {
 export function spawn(
   cloneArgs: Uint8Array,
   child: readonly Call[],
+  run?: real.RunStub,
 ): { pid: number; results: number[] } {
   const made = next('launch', 'clone3');
   if (made === KILL) process.kill(process.pid, 'SIGKILL');
@@ -49,15 +50,15 @@ export function spawn(
   const faults = child.map(({ name }) => next('launch', name));
   const at = faults.findIndex((fault) => fault !== undefined);
   const fault = faults[at];
-  if (fault === undefined) return real.spawn(cloneArgs, child);
+  if (fault === undefined) return real.spawn(cloneArgs, child, run);
   if (fault === KILL) {
     // The child closes all descriptors but init's before the exec, the pipe too.
     const last = child.findLastIndex(({ name }) => name === 'close_range');
-    return real.spawn(cloneArgs, child.toSpliced(Math.min(at, last), 0, deathOfScow()));
+    return real.spawn(cloneArgs, child.toSpliced(Math.min(at, last), 0, deathOfScow()), run);
   }
   const goesOn = !child[at]?.stopOnError;
   const rest = goesOn ? child.slice(at + 1) : [];
-  const { pid, results } = real.spawn(cloneArgs, [...child.slice(0, at), ...rest]);
+  const { pid, results } = real.spawn(cloneArgs, [...child.slice(0, at), ...rest], run);
   return { pid, results: results.toSpliced(at, 0, -errnoCode(fault)) };
 }
 

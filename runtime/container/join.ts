@@ -32,7 +32,9 @@ function isApart(pid: number, file: string): boolean {
     return statSync(`/proc/${pid}/ns/${file}`).identity !== own.identity;
   } catch (cause) {
     const hint =
-      codeOf(cause) === 'EACCES' ? ': before its start only root may enter such a container' : '';
+      codeOf(cause) === 'EACCES'
+        ? ': before its start only root may enter such a container, later also its owner, from the user namespace that it was made in'
+        : '';
     throw new Error(`cannot find the container's namespaces: ${reason(cause)}${hint}`, { cause });
   }
 }

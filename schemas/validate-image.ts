@@ -1,5 +1,6 @@
 /** Validation of the JSON documents of an OCI image (image specification 1.1). */
 
+import { isObject } from './is-object.ts';
 import { check } from './report.ts';
 import { descriptor, imageConfig, index, layout, manifest } from './validators/image.ts';
 import type { Violation } from './violation.ts';
@@ -53,10 +54,6 @@ function present<T>(value: T): T {
   if (!isObject(value)) return value;
   const fields = Object.entries(value).filter(([, field]) => field !== null);
   return Object.fromEntries(fields) as T;
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 /** Every violation of the `oci-layout` file (image-spec, image-layout.md: oci-layout file). */

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { codeOf, reason } from '../../runtime/linux/reason.ts';
+import { isObject } from '../../schemas/is-object.ts';
 import { parseJson } from '../../schemas/validate-image.ts';
 import { isOrdinaryUser } from '../rootless/caller.ts';
 import { configDirectory, homeDirectory } from './home.ts';
@@ -108,9 +109,4 @@ function canonical(key: string): string {
   return path
     .replace(/\/(?:v[12]\/?)?$/, '')
     .replace(/^(?:index|registry-1)\.docker\.io(?=\/|$)/, 'docker.io');
-}
-
-/** Whether a JSON value is an object. */
-export function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -11,12 +11,12 @@ import {
 } from 'node:fs';
 import { dirname } from 'node:path';
 import { reason } from '../../runtime/linux/reason.ts';
+import { isObject } from '../../schemas/is-object.ts';
 import {
   type AuthFile,
   authPaths,
   helperKey,
   helperOf,
-  isObject,
   keysOf,
   primaryAuthPath,
   readAuthFile,

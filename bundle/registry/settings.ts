@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { codeOf, reason } from '../../runtime/linux/reason.ts';
+import { isObject } from '../../schemas/is-object.ts';
 import { parseJson } from '../../schemas/validate-image.ts';
 import { pointerTo } from '../../schemas/violation.ts';
-import { isObject } from './auth-file.ts';
 import { configDirectory } from './home.ts';
 
 /** Another place that has what a registry has. */

@@ -1,4 +1,4 @@
-import { isObject } from './auth-file.ts';
+import { isObject } from '../../schemas/is-object.ts';
 import type { Route } from './connections.ts';
 import type { Credentials } from './credentials.ts';
 import { RegistryError } from './error.ts';

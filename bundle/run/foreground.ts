@@ -5,6 +5,7 @@ import { CLOSE_RANGE_CLOEXEC, F, TIO, W } from '../../runtime/linux/constants.ts
 import { spawnCalls } from '../../runtime/linux/elsewhere.ts';
 import { port } from '../../runtime/linux/port.ts';
 import { type Call, SyscallError, syscall, trySyscall } from '../../runtime/linux/syscall.ts';
+import { exitStatus } from '../../runtime/linux/wait-status.ts';
 
 /** sigprocmask(2) */
 const SIG_SETMASK = 2;
@@ -88,9 +89,7 @@ function exitOf(pid: number): Promise<number> {
       if (trySyscall('wait4', pid, new Uint8Array(status.buffer), W.NOHANG, 0) !== pid) return;
       clearInterval(timer);
       process.off('SIGCHLD', look);
-      const value = status[0] as number;
-      const signal = value & 0x7f;
-      resolve(signal === 0 ? (value >> 8) & 0xff : 128 + signal);
+      resolve(exitStatus(status[0] as number));
     };
     process.on('SIGCHLD', look);
     const timer = setInterval(look, LOOK);

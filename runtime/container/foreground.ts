@@ -1,5 +1,6 @@
 import { W } from '../linux/constants.ts';
 import { trySyscall } from '../linux/syscall.ts';
+import { exitStatus } from '../linux/wait-status.ts';
 import { forwardSignals } from './forward.ts';
 import { type Relay, startRelay } from './terminal/relay.ts';
 
@@ -63,8 +64,6 @@ function reap(pid: number): number | undefined {
   for (;;) {
     const child = trySyscall('wait4', -1, new Uint8Array(status.buffer), W.NOHANG, 0);
     if (child <= 0) return undefined;
-    const value = status[0] as number;
-    const signal = value & 0x7f;
-    if (child === pid) return signal === 0 ? (value >> 8) & 0xff : 128 + signal;
+    if (child === pid) return exitStatus(status[0] as number);
   }
 }

@@ -1,3 +1,4 @@
+import { isObject } from '../../schemas/is-object.ts';
 import type { Resources } from '../../schemas/resources-config.ts';
 import type { IntelRdt, RuntimeConfig } from '../../schemas/runtime-config.ts';
 import { writeJson } from '../../schemas/write-json.ts';
@@ -94,8 +95,4 @@ function merge(old: Resources, change: Resources): Resources {
     return [part, both ? { ...before, ...value } : value] as const;
   });
   return { ...old, ...Object.fromEntries(entries) };
-}
-
-function isObject(value: unknown): value is object {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

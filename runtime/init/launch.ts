@@ -129,8 +129,9 @@ function startMeanwhile(
   throw failure.cause;
 }
 
-/** A child that is about to end by itself. */
+/** The child may have ended by itself, or may be a program that nobody talks with. */
 function discard({ pid, pidfd }: { pid: number; pidfd: number }): void {
+  trySyscall('pidfd_send_signal', pidfd, SIG.KILL, 0, 0);
   trySyscall('wait4', pid, 0, 0, 0);
   syscall('close', pidfd);
 }

@@ -15,8 +15,9 @@ const failed = (result: number) => result < 0 && result >= -LAST_ERRNO;
 export function trySyscall(name: SyscallName, ...args: readonly Argument[]): number {
   const fault = nextOfScow(`${name} ${args.filter((arg) => typeof arg === 'string').join(' ')}`);
   if (fault === undefined) return real.trySyscall(name, ...args);
-  // The descriptor is free whatever close(2) says.
-  return name === 'close' ? real.trySyscall(name, ...args) : -errnoCode(fault);
+  // The descriptor is free whatever close(2) says, and a futex does wake: nothing can keep it from that.
+  const made = name === 'close' || name === 'futex';
+  return made ? real.trySyscall(name, ...args) : -errnoCode(fault);
 }
 
 export function syscall(name: SyscallName, ...args: readonly Argument[]): number {

@@ -115,7 +115,7 @@ function startMeanwhile(
   };
   const gate: Call[] = [
     { name: 'close', args: [goes] },
-    { name: 'read', args: [waits, new Uint8Array(1), 1] },
+    { name: 'read', args: [waits, new Uint8Array(1), 1], stopOnError: true },
   ];
   try {
     const born = start(options, sources, gate, run);

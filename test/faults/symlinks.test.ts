@@ -5,9 +5,9 @@
 
 import { mkdirSync, rmSync, symlinkSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import type { Edit } from '../../helpers/container.ts';
-import { bundleOf, cleanUp, newId, scow } from '../../helpers/scow.ts';
-import { makeCanary, picture } from './host.ts';
+import type { Edit } from '../helpers/container.ts';
+import { bundleOf, cleanUp, newId, scow } from '../helpers/scow.ts';
+import { makeCanary, picture } from '../integration/security/host.ts';
 
 afterEach(cleanUp);
 

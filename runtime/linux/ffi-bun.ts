@@ -9,7 +9,7 @@ interface Signature {
 
 /**
  * What bun:ffi stands on. That module is parsed at each start and only throws what these return as
- * errors: without it `run` is half a millisecond shorter (docs/decisions/start-cost.md).
+ * errors: without it `run` is a millisecond shorter (docs/decisions/start-cost.md).
  */
 interface BunFfi {
   readonly cfunction: (it: Signature & { readonly ptr: number }, name: string) => Native | Error;

@@ -1,11 +1,10 @@
 import type { Hooks, RuntimeConfig } from '../../schemas/runtime-config.ts';
 import type { Cgroup } from '../cgroups/cgroup.ts';
-import { compile } from '../init/compile.ts';
 import { closeSync } from '../linux/files.ts';
 import { join } from '../linux/path.ts';
 import { planContainer } from '../plan/container.ts';
 import type { Facts, PlanOptions, SeccompFilter } from '../plan/facts.ts';
-import { descriptorNumbers, type Plan } from '../plan/plan.ts';
+import type { Plan } from '../plan/plan.ts';
 import { explainBirth } from './birth.ts';
 import { warnOfAmbient } from './capabilities.ts';
 import {
@@ -231,9 +230,8 @@ function bear(
   let cgroup = made;
   const files = stateFiles(new ContainerStore(options.root).directory(options.id));
   const live = (chosen: Plan, birthplace?: Cgroup, join?: (pid: number) => void) => {
-    const program = () => compile(chosen.steps, descriptorNumbers(chosen));
     const given = hooks?.descriptors ?? {};
-    const init = InitProcess.start(chosen, program, files, given, birthplace);
+    const init = InitProcess.start(chosen, files, given, birthplace);
     undo.push(() => init.kill());
     update(init.id);
     const master = init.serve({

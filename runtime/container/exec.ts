@@ -1,10 +1,9 @@
 import type { Process, RuntimeConfig } from '../../schemas/runtime-config.ts';
 import { Cgroup } from '../cgroups/cgroup.ts';
-import { compile } from '../init/compile.ts';
 import { closeSync } from '../linux/files.ts';
 import { CONTAINER_ROOT } from '../plan/enter.ts';
 import { type ExecFacts, planExec } from '../plan/exec.ts';
-import { descriptorNumbers, type Plan } from '../plan/plan.ts';
+import type { Plan } from '../plan/plan.ts';
 import { withGrantable } from './capabilities.ts';
 import { type Attach, type Placement, startInCgroup } from './exec-cgroup.ts';
 import { type ProcessRequest, processOf } from './exec-process.ts';
@@ -168,11 +167,10 @@ function start(
     for (const step of undo.toReversed()) step();
   };
   try {
-    const program = () => compile(plan.steps, descriptorNumbers(plan));
     const given = { container, [CONTAINER_ROOT]: openRootOf(state.pid) };
     let init: InitProcess;
     try {
-      init = InitProcess.start(plan, program, files, given, place.birthplace);
+      init = InitProcess.start(plan, files, given, place.birthplace);
     } finally {
       closeSync(given[CONTAINER_ROOT]);
     }

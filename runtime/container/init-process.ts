@@ -1,7 +1,7 @@
 import type { RuntimeConfig } from '../../schemas/runtime-config.ts';
 import type { Cgroup } from '../cgroups/cgroup.ts';
 import { Conversation, type InitMessage } from '../init/conversation.ts';
-import { launch } from '../init/launch.ts';
+import { endChild } from '../init/launch.ts';
 import { O, POLL, SIG } from '../linux/constants.ts';
 import { errnoName, explainErrno } from '../linux/errno.ts';
 import { closeSync, openSync } from '../linux/files.ts';
@@ -17,6 +17,7 @@ import { describeDeath, describeFailure, InitFailure } from './failure.ts';
 import type { CreateHooks } from './hooks/create.ts';
 import { checkIdMaps, writeIdMaps } from './id-maps.ts';
 import type { InitFiles } from './init-files.ts';
+import { launchPlan } from './launch-plan.ts';
 import { setLimits, setOomScore } from './limits.ts';
 import { mapMount, openMountSource } from './mount-source.ts';
 import { moveNetDevices } from './net-devices.ts';
@@ -71,7 +72,6 @@ export class InitProcess {
   /**
    * Launches init with the descriptors that its plan lists.
    *
-   * @param program makes the program of init, perhaps while init is being born
    * @param files the progress page, and what init waits at
    * @param given descriptors of the plan that are open already, by their names
    * @param cgroup the cgroup to be born in
@@ -79,7 +79,6 @@ export class InitProcess {
    */
   static start(
     plan: Plan,
-    program: () => Uint8Array,
     files: InitFiles,
     given: Readonly<Record<string, number>>,
     cgroup?: Cgroup,
@@ -96,16 +95,7 @@ export class InitProcess {
       });
       const birthplace = cgroup?.open();
       if (birthplace !== undefined) opened.push(birthplace);
-      const { cloneFlags, firstDescriptor, preserved } = plan;
-      const born = launch({
-        program,
-        descriptors,
-        firstDescriptor,
-        preserved,
-        namespaces: cloneFlags,
-        cgroup: birthplace,
-      });
-      return new InitProcess(files, own, plan, born);
+      return new InitProcess(files, own, plan, launchPlan(plan, descriptors, birthplace));
     } catch (error) {
       closeSync(own);
       throw error;
@@ -237,10 +227,7 @@ export class InitProcess {
   /** Ends init, and waits until it is gone. */
   kill(): void {
     this.#hangUp();
-    // Both fail when init ended by itself and was waited for.
-    trySyscall('pidfd_send_signal', this.#pidfd, SIG.KILL, 0, 0);
-    trySyscall('wait4', this.#pid, 0, 0, 0);
-    closeSync(this.#pidfd);
+    endChild({ pid: this.#pid, pidfd: this.#pidfd });
   }
 
   /** Init has a socket in the container's network namespace. */

@@ -120,7 +120,8 @@ function startMeanwhile(
   try {
     const born = start(options, sources, gate, run);
     if (failure === undefined) return born;
-    discard(born);
+    // Its program may be whole, and nobody talks with it.
+    endChild(born);
   } catch (cause) {
     failure ??= { cause };
   } finally {
@@ -129,8 +130,9 @@ function startMeanwhile(
   throw failure.cause;
 }
 
-/** The child may have ended by itself, or may be a program that nobody talks with. */
-function discard({ pid, pidfd }: { pid: number; pidfd: number }): void {
+/** Ends a child and waits until it is gone. Closes its pidfd. */
+export function endChild({ pid, pidfd }: { pid: number; pidfd: number }): void {
+  // Both fail when it ended by itself and was waited for.
   trySyscall('pidfd_send_signal', pidfd, SIG.KILL, 0, 0);
   trySyscall('wait4', pid, 0, 0, 0);
   syscall('close', pidfd);
@@ -156,7 +158,7 @@ function start(
   const pidfd = memory.getInt32(MEMORY.pidfd, true);
   const failure = failureOf(calls, results);
   if (failure === undefined) return { pid, pidfd };
-  discard({ pid, pidfd });
+  endChild({ pid, pidfd });
   throw failure;
 }
 

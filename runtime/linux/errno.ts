@@ -280,7 +280,7 @@ export function errnoName(code: number): string {
 /** An errno value for people who read, and people who search: `file exists (EEXIST)`. */
 export function explainErrno(code: number): string {
   const name = nameOf(code);
-  return `${name === undefined ? `error ${code}` : meanings()[name]} (${errnoName(code)})`;
+  return name === undefined ? `error ${code} (E${code})` : `${meanings()[name]} (${name})`;
 }
 
 /**

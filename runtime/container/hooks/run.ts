@@ -1,16 +1,15 @@
 import { closeSync, ftruncateSync, readFileSync, readSync } from 'node:fs';
 import type { Hook } from '../../../schemas/runtime-config.ts';
-import { compile } from '../../init/compile.ts';
 import { Conversation } from '../../init/conversation.ts';
-import { launch } from '../../init/launch.ts';
 import { PROGRESS } from '../../init/protocol.ts';
 import { P_PIDFD, SIG, W } from '../../linux/constants.ts';
 import { socketPair } from '../../linux/socket.ts';
 import { trySyscall } from '../../linux/syscall.ts';
 import { type HookName, planHook } from '../../plan/hooks.ts';
-import { descriptorNumbers, type Plan } from '../../plan/plan.ts';
+import type { Plan } from '../../plan/plan.ts';
 import { readCaller } from '../facts.ts';
 import { describeFailure } from '../failure.ts';
+import { launchPlan } from '../launch-plan.ts';
 import { debug, warn } from '../log.ts';
 import { pidfdOfChild } from '../process.ts';
 import type { ContainerState, ContainerStatus } from '../state.ts';
@@ -213,13 +212,10 @@ function discard({ pidfd }: Child): void {
 }
 
 function launchHook(plan: Plan, given: Readonly<Record<string, number>>): Child {
-  return launch({
-    program: () => compile(plan.steps, descriptorNumbers(plan)),
-    descriptors: plan.descriptors.map(({ name }) => given[name] as number),
-    firstDescriptor: plan.firstDescriptor,
-    preserved: plan.preserved,
-    namespaces: plan.cloneFlags,
-  });
+  return launchPlan(
+    plan,
+    plan.descriptors.map(({ name }) => given[name] as number),
+  );
 }
 
 /** The number of a process in its own PID namespace: the last of NSpid, proc(5). */

@@ -15,7 +15,6 @@ const PROCESSORS = [
   'arm',
   'loong64',
   'ppc64',
-  'ppc64',
   'riscv64',
   's390x',
   'wasm32',

@@ -71,10 +71,10 @@ function withExports(code) {
     const texts = parts.map(({ right, start, end }, i) => {
       const name = places[i];
       if (!name) return `${code.slice(start, end)};`;
-      if (right.type === 'Identifier') clauses.push(`${right.name} as ${name}`);
-      else clauses.push(`${EXPORTS}_${name} as ${name}`);
-      if (right.type === 'Identifier') return '';
-      return `var ${EXPORTS}_${name} = ${code.slice(right.start, right.end)};`;
+      const named = right.type === 'Identifier';
+      const local = named ? right.name : `${EXPORTS}_${name}`;
+      clauses.push(`${local} as ${name}`);
+      return named ? '' : `var ${local} = ${code.slice(right.start, right.end)};`;
     });
     if (places.some(Boolean)) edits.push({ ...statement, text: texts.join('') });
   }
@@ -93,13 +93,18 @@ function edited(code, edits) {
 function withoutModules(code) {
   const edits = [];
   const imports = [];
-  const kinds = new Map();
+  const program = parseAst(code);
+  const kinds = new Map(
+    program.body
+      .filter(({ type }) => type === 'VariableDeclaration')
+      .flatMap(({ kind, declarations }) => declarations.map(({ id }) => [id.name, kind])),
+  );
   const names = privateNames();
-  visit(parseAst(code), (node, classes) => {
+  visit(program, (node, classes) => {
     const replace = (text) => edits.push({ start: node.start, end: node.end, text });
     if (node.type === 'PrivateIdentifier') {
       replace(names.of(node, classes));
-    } else if (node.type === 'PrivateInExpression' || node.left?.type === 'PrivateIdentifier') {
+    } else if (node.left?.type === 'PrivateIdentifier') {
       throw new Error(`nothing stands for: ${code.slice(node.start, node.end)}`);
     } else if (node.type === 'ImportExpression') {
       edits.push({ start: node.start, end: node.start + 'import'.length, text: IMPORT });
@@ -111,14 +116,12 @@ function withoutModules(code) {
       const pairs = node.specifiers.map(({ local, exported: { name } }) => [local.name, name]);
       for (const [local] of pairs) checkConstant(local, kinds.get(local));
       replace(pairs.map(([local, name]) => `${EXPORTS}.${name} = ${local};`).join('\n'));
-    } else if (node.type === 'VariableDeclaration') {
-      for (const { id } of node.declarations) kinds.set(id.name, node.kind);
     }
   });
   return { imports, plain: edited(code, edits) };
 }
 
-/** What is exported is copied once, at the end. */
+/** The optimizer sees an export as one assignment, at the end. */
 function checkConstant(name, kind) {
   if (kind === 'let') throw new Error(`${name} is exported and may change`);
 }

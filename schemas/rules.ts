@@ -8,7 +8,7 @@ import { LINUX_RULES } from './rules/linux.ts';
 import { MOUNT_RULES } from './rules/mounts.ts';
 import { NAMESPACE_RULES } from './rules/namespaces.ts';
 import { PROCESS_RULES } from './rules/process.ts';
-import type { Rule } from './rules/rule.ts';
+import type { Report, Rule } from './rules/rule.ts';
 import { SCHEDULING_RULES } from './rules/scheduling.ts';
 import { SECCOMP_RULES } from './rules/seccomp.ts';
 import type { RuntimeConfig } from './runtime-config.ts';
@@ -35,11 +35,21 @@ const RULES: readonly Rule[] = [
 export function checkRules(value: unknown, broken: readonly Violation[]): Violation[] {
   if (broken.some(({ pointer }) => pointer === '')) return [];
   const violations: Violation[] = [];
-  for (const { reads, check } of RULES) {
-    const isBlocked = broken.some(({ pointer }) => reads.some((read) => touches(pointer, read)));
-    if (!isBlocked) check(value as RuntimeConfig, (violation) => violations.push(violation));
+  const report: Report = (violation) => violations.push(violation);
+  for (const { about, reads = [], check } of RULES) {
+    if (about !== undefined && !has(value, about)) continue;
+    const places = about === undefined ? reads : [about, ...reads];
+    if (!broken.some(({ pointer }) => places.some((place) => touches(pointer, place))))
+      check(value as RuntimeConfig, report);
   }
   return violations;
+}
+
+/** Whether a document has something at a place; no name in the pointer needs an escape. */
+function has(document: unknown, pointer: string): boolean {
+  let at = document as Record<string, unknown> | undefined | null;
+  for (const name of pointer.slice(1).split('/')) at = at?.[name] as typeof at;
+  return at !== undefined;
 }
 
 /** Whether one of the two places contains the other. */

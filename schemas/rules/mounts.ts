@@ -9,13 +9,14 @@ import { hasNamespace, type Report, type Rule } from './rule.ts';
 const MAPS = ['uidMappings', 'gidMappings'] as const;
 
 export const MOUNT_RULES: readonly Rule[] = [
-  { reads: ['/mounts'], check: somethingIsMounted },
-  { reads: ['/mounts'], check: optionsFit },
+  { about: '/mounts', check: somethingIsMounted },
+  { about: '/mounts', check: optionsFit },
   {
-    reads: ['/mounts', '/linux/namespaces', '/linux/uidMappings', '/linux/gidMappings'],
+    about: '/mounts',
+    reads: ['/linux/namespaces', '/linux/uidMappings', '/linux/gidMappings'],
     check: idMaps,
   },
-  { reads: ['/linux/mountLabel', '/annotations'], check: labelType },
+  { about: '/linux/mountLabel', reads: ['/annotations'], check: labelType },
 ];
 
 /** What a label of SELinux can be for, mount(8); crun's annotation chooses. */
@@ -38,19 +39,23 @@ function eachMount(config: RuntimeConfig, check: (mount: Mount, index: number) =
   for (const [index, mount] of (config.mounts ?? []).entries()) check(mount, index);
 }
 
-function find(mount: Mount, matches: (option: string) => boolean): Option | undefined {
-  const index = (mount.options ?? []).findIndex(matches);
-  return index < 0 ? undefined : [index, mount.options?.[index] as string];
+/** The first of some options that a mount has. */
+function find({ options = [] }: Mount, ...names: readonly string[]): Option | undefined {
+  for (const name of names) {
+    const index = options.indexOf(name);
+    if (index >= 0) return [index, name];
+  }
+  return undefined;
 }
 
 function isBind(mount: Mount): boolean {
-  return mount.type === 'bind' || find(mount, (name) => /^r?bind$/.test(name)) !== undefined;
+  return mount.type === 'bind' || find(mount, 'bind', 'rbind') !== undefined;
 }
 
 /** config.md: without `bind` or `rbind` there must be a filesystem to mount. */
 function somethingIsMounted(config: RuntimeConfig, report: Report): void {
   eachMount(config, (mount, index) => {
-    if (isBind(mount) || find(mount, (name) => name === 'remount') !== undefined) return;
+    if (isBind(mount) || find(mount, 'remount') !== undefined) return;
     if (mount.type !== undefined && mount.type !== '' && mount.type !== 'none') return;
     report({
       pointer: pointerTo('mounts', index, 'type'),
@@ -61,19 +66,17 @@ function somethingIsMounted(config: RuntimeConfig, report: Report): void {
 }
 
 /** Options that mean nothing for a mount would be passed over in silence. */
-const ONLY_BIND: readonly string[] = ['copy-symlink', 'src-nofollow'];
-
 function optionsFit(config: RuntimeConfig, report: Report): void {
   eachMount(config, (mount, index) => {
     const refuse = ([at, name]: Option, allowed: string): void =>
       report({ pointer: pointerTo('mounts', index, 'options', at), found: render(name), allowed });
-    const copyUp = find(mount, (name) => name === 'tmpcopyup');
+    const copyUp = find(mount, 'tmpcopyup');
     if (copyUp !== undefined && (isBind(mount) || mount.type !== 'tmpfs'))
       refuse(copyUp, 'this option only with the type "tmpfs"');
-    const bind = find(mount, (name) => ONLY_BIND.includes(name));
+    const bind = find(mount, 'copy-symlink', 'src-nofollow');
     if (bind !== undefined && !isBind(mount)) refuse(bind, 'this option only with bind or rbind');
-    const copy = find(mount, (name) => name === 'copy-symlink');
-    const other = find(mount, (name) => name === 'src-nofollow' || name === 'dest-nofollow');
+    const copy = find(mount, 'copy-symlink');
+    const other = find(mount, 'src-nofollow', 'dest-nofollow');
     if (copy !== undefined && other !== undefined) refuse(other, 'nothing beside copy-symlink');
   });
 }
@@ -86,7 +89,7 @@ function idMaps(config: RuntimeConfig, report: Report): void {
       if (map !== undefined) mapIsSound(pointerTo('mounts', index, key), map, report);
     }
     const [missing, given] = MAPS.map((key) => (mount[key] ?? []).length > 0);
-    const option = find(mount, isIdMapOption);
+    const at = (mount.options ?? []).findIndex(isIdMapOption);
     if (missing !== given) {
       const absent = missing ? 'gidMappings' : 'uidMappings';
       const allowed = `mappings of both: ${MAPS.join(' and ')}`;
@@ -98,7 +101,7 @@ function idMaps(config: RuntimeConfig, report: Report): void {
     } else if (given && !isBind(mount)) {
       const allowed = 'mappings only with bind or rbind in the options';
       report({ pointer: pointerTo('mounts', index, MAPS[0]), found: 'an array', allowed });
-    } else if (option !== undefined) idMapOption(config, mount, index, option, report);
+    } else if (at >= 0) idMapOption(config, mount, index, at, report);
   });
 }
 
@@ -106,9 +109,10 @@ function idMapOption(
   config: RuntimeConfig,
   mount: Mount,
   index: number,
-  [at, option]: Option,
+  at: number,
   report: Report,
 ): void {
+  const option = mount.options?.[at] as string;
   const pointer = pointerTo('mounts', index, 'options', at);
   const found = render(option);
   const hasMap = (mount.uidMappings ?? []).length > 0;

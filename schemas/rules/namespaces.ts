@@ -13,17 +13,18 @@ const MOST_MAPPINGS = 340;
 const MOST_NAME_BYTES = 64;
 
 export const NAMESPACE_RULES: readonly Rule[] = [
-  { reads: [NAMESPACES], check: oneOfEachType },
+  { about: NAMESPACES, check: oneOfEachType },
   { reads: [NAMESPACES, '/hostname', '/domainname'], check: namesNeedUts },
   { reads: ['/hostname', '/domainname'], check: namesFit },
   { reads: [NAMESPACES, '/linux/uidMappings', '/linux/gidMappings'], check: mapsAndUserNamespace },
   {
-    reads: [NAMESPACES, '/linux/uidMappings', '/linux/gidMappings', '/process/user'],
+    about: NAMESPACES,
+    reads: ['/linux/uidMappings', '/linux/gidMappings', '/process/user'],
     check: processIsMapped,
   },
-  { reads: [NAMESPACES, '/linux/timeOffsets'], check: offsetsNeedTime },
-  { reads: [NAMESPACES, '/linux/netDevices'], check: devicesNeedNetwork },
-  { reads: ['/linux/netDevices'], check: devicesNames },
+  { about: '/linux/timeOffsets', reads: [NAMESPACES], check: offsetsNeedTime },
+  { about: '/linux/netDevices', reads: [NAMESPACES], check: devicesNeedNetwork },
+  { about: '/linux/netDevices', check: devicesNames },
 ];
 
 /** config-linux.md: two namespaces of one type are an error. */

@@ -5,8 +5,8 @@ import { pointerTo, render } from '../violation.ts';
 import type { Report, Rule } from './rule.ts';
 
 export const PROCESS_RULES: readonly Rule[] = [
-  { reads: ['/process/rlimits'], check: rlimits },
-  { reads: [], check: stringsEndAtNul },
+  { about: '/process/rlimits', check: rlimits },
+  { check: stringsEndAtNul },
 ];
 
 /** config.md: each resource is limited once. setrlimit(2): the soft limit is within the hard one. */

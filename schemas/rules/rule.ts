@@ -6,8 +6,10 @@ export type Report = (violation: Violation) => void;
 
 /** A rule about how parts of a `config.json` fit together. */
 export interface Rule {
-  /** JSON pointers of the parts that it reads: it's only checked where these are well formed. */
-  readonly reads: readonly string[];
+  /** JSON pointer of what it is about: nothing breaks it where that is not. None: all of the document. */
+  readonly about?: string;
+  /** JSON pointers of what else it reads: it's only checked where all is well formed. */
+  readonly reads?: readonly string[];
   /** Reports what breaks the rule. */
   readonly check: (config: RuntimeConfig, report: Report) => void;
 }

@@ -19,12 +19,16 @@ const USUAL =
   /\/(bin\/executable|runtime\/cli\/(main|create|delete|exec|kill|run|start|state))\.ts$/;
 const NAME = 'usual';
 
+/** A module whose functions take nothing and always make the same: the stubs' machine code. */
+const CONSTANT = 'runtime/linux/x86-64/stubs';
+
 /** Stand for what the optimizer does not know; no identifier of ours begins so. */
 const IMPORT = '__import';
 const EXPORTS = '__exports';
 
 /**
  * Writes the modules of an executable to a folder, those of the usual commands as one optimized file.
+ * The JavaScript for Node.js must have been built.
  *
  * @param root the project's folder
  * @param entry the executable's first module, below it
@@ -38,6 +42,7 @@ export async function flatten(root, entry, folder) {
     platform: 'node',
     // Bun bundles the packages.
     external: (id) => !/^[./]/.test(id),
+    plugins: [{ name: 'constant', load: (id) => loadConstant(root, id) }],
   });
   const { output } = await bundle.write({
     dir: folder,
@@ -49,6 +54,25 @@ export async function flatten(root, entry, folder) {
   const file = join(folder, fileName);
   writeFileSync(file, optimize(root, folder, code));
   return file;
+}
+
+/** @returns the source of a module that need not compute what it exports; else undefined */
+async function loadConstant(root, id) {
+  if (id !== join(root, `${CONSTANT}.ts`)) return undefined;
+  const exported = Object.entries(await import(join(root, 'dist', `${CONSTANT}.js`)));
+  return exported
+    .map(([name, value]) => {
+      const source = typeof value === 'function' ? `() => (${literal(value())})` : literal(value);
+      return `export const ${name} = ${source};`;
+    })
+    .join('\n');
+}
+
+/** @returns an expression for bytes, a number, or an object of these */
+function literal(value) {
+  if (value instanceof Uint8Array) return `new Uint8Array([${value}])`;
+  if (typeof value !== 'object') return JSON.stringify(value);
+  return `{${Object.entries(value).map(([name, part]) => `${name}: ${literal(part)}`)}}`;
 }
 
 function optimize(root, folder, code) {

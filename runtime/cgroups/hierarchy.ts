@@ -24,12 +24,13 @@ interface Cgroup2Mount extends Hierarchy {
  * @throws Error in one line when no cgroup v2 hierarchy is mounted, or it may not be looked at
  */
 export function findHierarchy(): Hierarchy {
-  const mounts = cgroup2Mounts(readFileSync('/proc/self/mountinfo', 'utf8'));
+  // A mount that a later one hides is still listed, before it.
+  const mounts = cgroup2Mounts(readFileSync('/proc/self/mountinfo', 'utf8')).reverse();
   const rank = (mount: Cgroup2Mount) => (mount.readOnly ? 2 : 0) + (mount.root === '/' ? 0 : 1);
   const failures: string[] = [];
   for (const { mountPoint, root } of mounts.sort((a, b) => rank(a) - rank(b))) {
     try {
-      // A mount that a later one hides is still listed: what counts is what the path leads to.
+      // What counts is what the path leads to.
       if (fileSystemTypeOf(mountPoint) === MAGIC.CGROUP2_SUPER) return { mountPoint, root };
     } catch (error) {
       failures.push(`${mountPoint}: ${reason(error)}`);

@@ -1,8 +1,9 @@
 import { MAGIC, O, RESOLVE } from '../linux/constants.ts';
+import { errnoCode } from '../linux/errno.ts';
 import { closeSync, fstatSync, openSync, readSync } from '../linux/files.ts';
-import { openat2 } from '../linux/openat2.ts';
-import { codeOf, reason } from '../linux/reason.ts';
-import { readWord, syscall } from '../linux/syscall.ts';
+import { tryOpenat2 } from '../linux/openat2.ts';
+import { reason } from '../linux/reason.ts';
+import { readWord, SyscallError, syscall } from '../linux/syscall.ts';
 import { type Account, type Group, parseGroup, parsePasswd } from '../linux/user-database.ts';
 import { debug } from './log.ts';
 
@@ -58,7 +59,10 @@ export function readGroups(root: number): Group[] {
  */
 function readDatabase(root: number, path: string): string {
   try {
-    const found = openat2(root, path, O.PATH, RESOLVE.IN_ROOT | RESOLVE.NO_MAGICLINKS);
+    const resolve = RESOLVE.IN_ROOT | RESOLVE.NO_MAGICLINKS;
+    const found = tryOpenat2(root, path, O.PATH, resolve);
+    if (found === -errnoCode('ENOENT')) return '';
+    if (found < 0) throw new SyscallError('openat2', [root, path, O.PATH, resolve], -found);
     try {
       if (!fstatSync(found).isFile() || isKernelFile(found))
         throw new Error('it is no regular file');
@@ -67,7 +71,6 @@ function readDatabase(root: number, path: string): string {
       closeSync(found);
     }
   } catch (cause) {
-    if (codeOf(cause) === 'ENOENT') return '';
     throw new Error(`cannot read the container's /${path}: ${reason(cause)}`, { cause });
   }
 }

@@ -25,6 +25,19 @@ export function openat2(
   resolve: number,
   mode = 0,
 ): number {
+  const result = tryOpenat2(dirfd, path, flags, resolve, mode);
+  if (result < 0) throw new SyscallError('openat2', [dirfd, path, flags, resolve], -result);
+  return result;
+}
+
+/** As `openat2`, but returns the kernel's own result, `-errno` on failure. */
+export function tryOpenat2(
+  dirfd: number,
+  path: string | Uint8Array,
+  flags: number,
+  resolve: number,
+  mode = 0,
+): number {
   const how = new Uint8Array(24);
   const view = new DataView(how.buffer);
   writeWord(view, 0, flags | O.CLOEXEC);
@@ -33,8 +46,6 @@ export function openat2(
   // With `..` in the path the kernel answers EAGAIN when anything was renamed meanwhile.
   for (let attempt = 1; ; attempt++) {
     const result = trySyscall('openat2', dirfd, path, how, how.byteLength);
-    if (result >= 0) return result;
-    if ((result !== -EAGAIN && result !== -EINTR) || attempt === ATTEMPTS)
-      throw new SyscallError('openat2', [dirfd, path, flags, resolve], -result);
+    if ((result !== -EAGAIN && result !== -EINTR) || attempt === ATTEMPTS) return result;
   }
 }

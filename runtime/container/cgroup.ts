@@ -87,7 +87,8 @@ function pathOf({ mount, path }: CgroupPlace): string {
 }
 
 /**
- * Makes a container's cgroup and sets its limits and device rules, but for the number of processes.
+ * Makes a container's cgroup and sets its limits, but for the number of processes. Its device rules
+ * follow (`setDeviceRules`).
  *
  * @param undo gets what removes it again
  * @returns undefined when none is to be made, or it may not be and the container can do without
@@ -152,6 +153,7 @@ export function makeScope(
   const noLimit = place.settings.filter(isOfPids).map((one) => ({ ...one, value: 'max' }));
   applySettings(cgroup, noLimit);
   fillCgroup(config, place, cgroup);
+  setDeviceRules(config, cgroup);
   return cgroup;
 }
 
@@ -161,9 +163,18 @@ function fillCgroup(config: RuntimeConfig, place: CgroupPlace, cgroup: Cgroup): 
     cgroup,
     place.settings.filter((setting) => !isOfPids(setting)),
   );
-  applyDeviceRules(cgroup, [...(config.linux?.resources?.devices ?? []), ...DEFAULT_DEVICE_RULES]);
   const owner = cgroupOwner(config);
   if (owner !== undefined && process.geteuid?.() === 0) cgroup.delegateTo(owner);
+}
+
+/**
+ * Sets the device rules of a container's cgroup. Init may be in it already, for it does with devices
+ * only what the rules that every container has allow: nothing else may.
+ *
+ * @throws Error in one line when the kernel refuses
+ */
+export function setDeviceRules(config: RuntimeConfig, cgroup: Cgroup): void {
+  applyDeviceRules(cgroup, [...(config.linux?.resources?.devices ?? []), ...DEFAULT_DEVICE_RULES]);
 }
 
 /** Only a cgroup or a PID namespace holds a container's processes together. */

@@ -15,6 +15,7 @@ import {
   makeCgroup,
   makeScope,
   placeCgroup,
+  setDeviceRules,
 } from './cgroup.ts';
 import { readFacts } from './facts.ts';
 import type { CreateHooks } from './hooks/create.ts';
@@ -234,6 +235,8 @@ function bear(
     const init = InitProcess.start(chosen, files, given, birthplace);
     undo.push(() => init.kill());
     update(init.id);
+    // Meanwhile init makes its mounts.
+    if (birthplace !== undefined) setDeviceRules(config, birthplace);
     const master = init.serve({
       config,
       join,

@@ -1,21 +1,12 @@
 /**
  * Compiles a JSON schema to a function that only decides: true or false, and no word of why. What
  * ajv compiles can explain every violation, and its code is ten times as large, which every start
- * of a container would have to load. Each schema that others refer to becomes one function, and
- * all else of it one expression.
+ * of a container would have to load. Each schema that others refer to becomes one function, each
+ * array and each object with any names another, which has a loop, and all else one expression.
  */
 
-/** Helpers that the expressions call: an object, its entries, an array, an integer. */
+/** Helpers that the expressions call: an object, an integer, an integer of 64 bits. */
 const HELPERS = `const O = (v) => typeof v === 'object' && v !== null && !Array.isArray(v);
-const E = (v, name, value) => {
-  for (const key in v) if (!name(key) || !value(v[key])) return false;
-  return true;
-};
-const A = (v, least, most, item) => {
-  if (!Array.isArray(v) || v.length < least || v.length > most) return false;
-  for (let i = 0; i < v.length; i++) if (!item(v[i])) return false;
-  return true;
-};
 const I = (v, least, most) => Number.isInteger(v) && v >= least && v <= most;
 const L = (v, low, high) =>
   typeof v === 'bigint' ? v >= low && v < high : Number.isInteger(v) && v >= low && v <= high;
@@ -72,6 +63,15 @@ class Compiler {
     return name;
   }
 
+  /** The name of a function that a loop makes of `v`. */
+  #loop(loop, test) {
+    const name = `all${this.functions.length}`;
+    this.functions.push(
+      `function ${name}(v) { ${loop} if (!(${test})) return false; return true; }`,
+    );
+    return name;
+  }
+
   /** An expression that is true when `v` is what the schema allows. */
   #expression(schema, path, v) {
     const known = new Set(['$ref', 'type', 'enum', 'integer64', 'if', 'then', ...NOTES]);
@@ -98,8 +98,13 @@ class Compiler {
   #ofType(type, schema, path, v) {
     if (type === 'object') return this.#object(schema, path, v);
     if (type === 'array') {
-      const { minItems = 0, maxItems = Number.POSITIVE_INFINITY, items = {} } = schema;
-      return `A(${v}, ${minItems}, ${maxItems}, ${this.#function(items, path)})`;
+      const { minItems, maxItems, items = {} } = schema;
+      const tests = [`Array.isArray(${v})`];
+      if (minItems !== undefined) tests.push(`${v}.length >= ${minItems}`);
+      if (maxItems !== undefined) tests.push(`${v}.length <= ${maxItems}`);
+      const test = this.#expression(items, path, 'one');
+      if (test !== 'true') tests.push(`${this.#loop('for (const one of v)', test)}(${v})`);
+      return tests.join(' && ');
     }
     if (type === 'integer') {
       const { minimum = Number.NEGATIVE_INFINITY, maximum = Number.POSITIVE_INFINITY } = schema;
@@ -125,14 +130,11 @@ class Compiler {
       if (test !== 'true') tests.push(`(${at} === undefined || (${test}))`);
     }
     if (additionalProperties !== undefined || schema.propertyNames !== undefined) {
-      const names = this.#function(propertyNames, path);
-      tests.push(`E(${v}, ${names}, ${this.#function(additionalProperties ?? {}, path)})`);
+      const name = this.#expression(propertyNames, path, 'name');
+      const value = this.#expression(additionalProperties ?? {}, path, 'v[name]');
+      tests.push(`${this.#loop('for (const name in v)', `(${name}) && (${value})`)}(${v})`);
     }
     return tests.join(' && ');
-  }
-
-  #function(schema, path) {
-    return `(v) => ${this.#expression(schema, path, 'v')}`;
   }
 }
 

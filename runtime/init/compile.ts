@@ -40,12 +40,6 @@ const CLONE_ARGUMENTS_SIZE = 64;
 /** The child that was spawned last. */
 const CHILD = { pid: 'child', pidfd: 'pidfd of the child', status: 'status of the child' } as const;
 
-/** A list of steps that another list follows when it fails with one of these. */
-interface Handler {
-  readonly errnos: readonly number[];
-  readonly next: Label;
-}
-
 /**
  * Lowers steps to a static executable, init. It takes no arguments; it must be born with the
  * descriptors `control` (its end of the socket pair) and `progress` (the file of the page in
@@ -85,7 +79,7 @@ class Compiler {
     this.reportFailure();
     this.machine.bind(begin);
     this.mapProgress();
-    this.list(steps, []);
+    this.list(steps, this.failed);
     this.exit(EXIT_FAILED);
     return writeElf({ text: this.machine.finish(), ...this.layout.finish() });
   }
@@ -99,29 +93,30 @@ class Compiler {
     this.machine.bind(mapped);
   }
 
-  private list(steps: readonly Step[], handlers: readonly Handler[]): void {
-    for (const step of steps) this.step(step, handlers);
+  /** @param failed where a step that fails goes on, with -errno in R */
+  private list(steps: readonly Step[], failed: Label): void {
+    for (const step of steps) this.step(step, failed);
   }
 
-  private step(step: Step, handlers: readonly Handler[]): void {
+  private step(step: Step, failed: Label): void {
     this.number += 1;
     this.machine.storeConstant(PROGRESS_ADDRESS + PROGRESS.step, this.number);
-    if (step.kind === 'call') this.call(step, handlers);
-    else if (step.kind === 'report') this.report(step, handlers);
-    else if (step.kind === 'check') this.check(step, handlers);
-    else if (step.kind === 'first') this.first(step, handlers);
+    if (step.kind === 'call') this.call(step, failed);
+    else if (step.kind === 'report') this.report(step, failed);
+    else if (step.kind === 'check') this.check(step, failed);
+    else if (step.kind === 'first') this.first(step, failed);
     else if (step.kind === 'set') this.set(step.result, step.value);
     else if (step.kind === 'tell') this.tell(step.value);
-    else if (step.kind === 'spawn') this.spawn(step, handlers);
-    else this.fork(handlers);
+    else if (step.kind === 'spawn') this.spawn(step, failed);
+    else this.fork(failed);
   }
 
-  private call(step: CallStep, handlers: readonly Handler[]): void {
+  private call(step: CallStep, failed: Label): void {
     const { machine } = this;
     const { tolerate, retry } = step;
-    if (handlers.length === 0 && tolerate === undefined && retry === undefined) {
+    if (tolerate === undefined && retry === undefined) {
       this.raw(step.name, step.args);
-      machine.jumpIfError(this.failed);
+      machine.jumpIfError(failed);
       this.keep(step.result);
       return;
     }
@@ -133,7 +128,7 @@ class Compiler {
     machine.jumpIfSuccess(done);
     for (const errno of tolerate ?? []) machine.jumpIfErrno(errnoCode(errno), tolerated);
     for (const errno of retry ?? []) machine.jumpIfErrno(errnoCode(errno), again);
-    this.fail(handlers);
+    machine.jump(failed);
     machine.bind(done);
     this.keep(step.result);
     machine.bind(tolerated);
@@ -146,30 +141,27 @@ class Compiler {
     this.known.add(name);
   }
 
-  private report(step: ReportStep, handlers: readonly Handler[]): void {
+  private report(step: ReportStep, failed: Label): void {
     const { machine, layout } = this;
     this.intoResult(step.value ?? 0);
     machine.storeResult(layout.placeAddress(MESSAGE_PLACE) + MESSAGE.value, 8);
-    this.sendReport(this.number, step.send ?? [], handlers);
-    if (step.answer !== undefined) this.awaitAnswer(step.answer.into ?? ANSWER_PLACE, handlers);
+    this.sendReport(this.number, step.send ?? [], failed);
+    if (step.answer !== undefined) this.awaitAnswer(step.answer.into ?? ANSWER_PLACE, failed);
   }
 
   /** @param number that of the step that reports */
-  private sendReport(number: number, send: readonly Value[], handlers: readonly Handler[]): void {
-    const sent = this.machine.newLabel();
+  private sendReport(number: number, send: readonly Value[], failed: Label): void {
     const message = this.layout.placeAddress(MESSAGE_PLACE);
     this.machine.storeConstant(message + MESSAGE.kind, MESSAGE.report);
     this.machine.storeConstant(message + MESSAGE.step, number);
     const control = this.layout.descriptor('control');
     this.raw('sendmsg', [control, messageHeader(send), MSG.NOSIGNAL]);
-    this.machine.jumpIfSuccess(sent);
-    this.fail(handlers);
-    this.machine.bind(sent);
+    this.machine.jumpIfError(failed);
   }
 
   private awaitAnswer(
     into: { readonly place: string; readonly size: number },
-    handlers: readonly Handler[],
+    failed: Label,
   ): void {
     const { machine, layout } = this;
     const again = machine.newLabel();
@@ -179,7 +171,7 @@ class Compiler {
     this.raw('recvfrom', [layout.descriptor('control'), into, into.size, 0, 0, 0]);
     machine.jumpIfSuccess(received);
     machine.jumpIfErrno(errnoCode('EINTR'), again);
-    this.fail(handlers);
+    machine.jump(failed);
     machine.bind(received);
     // End of file: scow is gone, and whatever it set up with it. Nothing waits for init.
     const gone = machine.newLabel();
@@ -190,27 +182,31 @@ class Compiler {
     machine.bind(answered);
   }
 
-  private check(step: CheckStep, handlers: readonly Handler[]): void {
+  private check(step: CheckStep, failed: Label): void {
     const { machine, layout } = this;
     const right = machine.newLabel();
     const address = layout.placeAddress(step.at) + step.offset;
     machine.jumpIfMemoryEquals(address, step.width, step.mask ?? -1, step.equals, right);
     machine.setResult(-errnoCode(step.errno));
-    this.fail(handlers);
+    machine.jump(failed);
     machine.bind(right);
   }
 
-  private first(step: FirstStep, handlers: readonly Handler[]): void {
+  private first(step: FirstStep, failed: Label): void {
     const { machine } = this;
     const done = machine.newLabel();
-    const errnos = step.on.map(errnoCode);
-    for (const [i, list] of step.of.entries()) {
+    const last = step.of.length - 1;
+    for (let i = 0; i < last; i++) {
+      const refused = machine.newLabel();
       const next = machine.newLabel();
-      const last = i === step.of.length - 1;
-      this.list(list, last ? handlers : [{ errnos, next }, ...handlers]);
+      this.list(step.of[i] as readonly Step[], refused);
       machine.jump(done);
+      machine.bind(refused);
+      for (const errno of step.on) machine.jumpIfErrno(errnoCode(errno), next);
+      machine.jump(failed);
       machine.bind(next);
     }
+    this.list(step.of[last] ?? [], failed);
     machine.bind(done);
   }
 
@@ -231,67 +227,50 @@ class Compiler {
    * kernel writes its PID into the progress page before the child runs, so that the child itself
    * can tell it: nothing that it reports later overtakes that, and this process may die meanwhile.
    */
-  private fork(handlers: readonly Handler[]): void {
+  private fork(failed: Label): void {
     const { machine } = this;
     const child = machine.newLabel();
-    this.clone(FORK_ARGUMENTS, child, handlers);
+    this.clone(FORK_ARGUMENTS, child, failed);
     this.exit(EXIT_ABANDONED);
     machine.bind(child);
     machine.loadResult(PROGRESS_ADDRESS + PROGRESS.pid);
     machine.storeResult(this.layout.placeAddress(MESSAGE_PLACE) + MESSAGE.value, 8);
-    this.sendReport(this.number, [], handlers);
+    this.sendReport(this.number, [], failed);
   }
 
   /**
    * A child of this process: the first of a PID namespace may have no siblings (clone(2)). Both
    * waits are for scow, whose end this process must notice; the child is dead when it is reaped.
    */
-  private spawn(step: SpawnStep, handlers: readonly Handler[]): void {
+  private spawn(step: SpawnStep, failed: Label): void {
     const { machine, layout, number } = this;
-    const [born, reaped, done] = [machine.newLabel(), machine.newLabel(), machine.newLabel()];
+    const [born, done] = [machine.newLabel(), machine.newLabel()];
     const value = layout.placeAddress(MESSAGE_PLACE) + MESSAGE.value;
     const pidfd = layout.resultAddress(CHILD.pidfd);
-    this.clone(cloneArguments(CLONE.PIDFD, { pidfd, exit_signal: SIG.CHLD }), born, handlers);
+    this.clone(cloneArguments(CLONE.PIDFD, { pidfd, exit_signal: SIG.CHLD }), born, failed);
     machine.storeResult(layout.resultAddress(CHILD.pid), 8);
     for (const name of Object.values(CHILD)) this.known.add(name);
-    this.sendReport(number, [result(CHILD.pidfd)], handlers);
+    this.sendReport(number, [result(CHILD.pidfd)], failed);
     this.raw('close', [result(CHILD.pidfd)]);
-    this.awaitAnswer(ANSWER_PLACE, handlers);
+    this.awaitAnswer(ANSWER_PLACE, failed);
     this.raw('wait4', [result(CHILD.pid), layout.resultAddress(CHILD.status), 0, 0]);
-    machine.jumpIfSuccess(reaped);
-    this.fail(handlers);
-    machine.bind(reaped);
+    machine.jumpIfError(failed);
     machine.loadResult(layout.resultAddress(CHILD.status));
     machine.storeResult(value, 8);
-    this.sendReport(number, [], handlers);
-    this.awaitAnswer(ANSWER_PLACE, handlers);
+    this.sendReport(number, [], failed);
+    this.awaitAnswer(ANSWER_PLACE, failed);
     machine.jump(done);
     machine.bind(born);
-    this.list(step.of, []);
+    this.list(step.of, this.failed);
     this.exit(EXIT_FAILED);
     machine.bind(done);
   }
 
   /** Goes on behind the call in this process, and at the label in the new one. */
-  private clone(args: Value, child: Label, handlers: readonly Handler[]): void {
-    const { machine } = this;
-    const cloned = machine.newLabel();
+  private clone(args: Value, child: Label, failed: Label): void {
     this.raw('clone3', [args, CLONE_ARGUMENTS_SIZE]);
-    machine.jumpIfSuccess(cloned);
-    this.fail(handlers);
-    machine.bind(cloned);
-    machine.jumpIfZero(child);
-  }
-
-  /** Goes to the list that follows on this error, or to the end of init. R holds -errno. */
-  private fail(handlers: readonly Handler[]): void {
-    if (handlers.length === 0) {
-      this.machine.jump(this.failed);
-      return;
-    }
-    for (const handler of handlers)
-      for (const errno of handler.errnos) this.machine.jumpIfErrno(errno, handler.next);
-    this.machine.jump(this.failed);
+    this.machine.jumpIfError(failed);
+    this.machine.jumpIfZero(child);
   }
 
   private reportFailure(): void {

@@ -1,10 +1,12 @@
-import { cString } from '../linux/call-table.ts';
+import { writeText } from '../linux/call-table.ts';
 import { writeWord } from '../linux/syscall.ts';
 import type { Place, Struct, Value } from '../plan/step.ts';
 import { DATA_BASE } from './elf.ts';
 
 /** Where zeroed memory begins: results and places. It takes no room in the file. */
 const ZERO_BASE = DATA_BASE + 0x400000;
+/** Bytes of data that there is room for at first: a usual container has 6 to 8 KiB. */
+const ROOM = 1 << 14;
 
 /** A field of a structure whose value is known only when init runs. */
 export interface Fixup {
@@ -15,7 +17,8 @@ export interface Fixup {
 
 /** Init's memory: data that the file carries, and zeroed memory behind it. */
 export class Layout {
-  private readonly bytes: Uint8Array[] = [];
+  private bytes = Buffer.alloc(ROOM);
+  private view = new DataView(this.bytes.buffer, this.bytes.byteOffset);
   private size = 0;
   private zeroed = 0;
   private readonly strings = new Map<string, number>();
@@ -33,12 +36,7 @@ export class Layout {
   finish(): { data: Uint8Array; bssSize: number } {
     if (DATA_BASE + this.size > ZERO_BASE)
       throw new Error(`arguments, environment and paths take ${this.size} bytes: more than 4 MiB`);
-    const data = new Uint8Array(this.size);
-    let offset = 0;
-    for (const chunk of this.bytes) {
-      data.set(chunk, offset);
-      offset += chunk.length;
-    }
+    const data = this.bytes.subarray(0, this.size);
     // 4 bytes are loaded even where one is looked at: the last place needs some room behind it.
     return { data, bssSize: ZERO_BASE + this.zeroed + 4 - DATA_BASE - this.size };
   }
@@ -85,14 +83,16 @@ export class Layout {
     if ('inherited' in value) return this.descriptor(value.inherited);
     if ('place' in value) return this.placeAddress(value);
     if ('struct' in value) return this.structure(value, fixups);
-    if ('bytes' in value) return this.append(value.bytes, 8);
+    if ('bytes' in value) return this.data(value.bytes);
     throw new Error(`${value.result} is known only at run time`);
   }
 
   private text(value: string): number {
     let address = this.strings.get(value);
     if (address === undefined) {
-      address = this.append(cString(value), 1);
+      const at = this.reserve(3 * value.length + 1, 1);
+      this.size = writeText(this.bytes, at, value);
+      address = DATA_BASE + at;
       this.strings.set(value, address);
     }
     return address;
@@ -103,31 +103,41 @@ export class Layout {
     if (known !== undefined) return known;
     let size = 0;
     for (const field of value.fields) size += field.width;
-    const bytes = new Uint8Array(size);
-    const view = new DataView(bytes.buffer);
-    const later: { offset: number; width: 2 | 4 | 8; result: string }[] = [];
-    let offset = 0;
-    for (const field of value.fields) {
-      if (typeof field.value === 'object' && 'result' in field.value)
-        later.push({ offset, width: field.width, result: field.value.result });
-      else write(view, offset, field.width, this.constant(field.value, fixups));
-      offset += field.width;
+    const start = this.reserve(size, 8);
+    let at = start;
+    let isConstant = true;
+    for (const { value: content, width } of value.fields) {
+      if (typeof content === 'object' && 'result' in content) {
+        fixups.push({ address: DATA_BASE + at, width, result: content.result });
+        isConstant = false;
+      } else {
+        const constant = this.constant(content, fixups);
+        write(this.view, at, width, constant);
+      }
+      at += width;
     }
-    const address = this.append(bytes, 8);
     // One whose fields are filled in at run time is filled in for each call anew.
-    if (later.length === 0) this.structures.set(value, address);
-    for (const { offset: at, width, result } of later)
-      fixups.push({ address: address + at, width, result });
-    return address;
+    if (isConstant) this.structures.set(value, DATA_BASE + start);
+    return DATA_BASE + start;
   }
 
-  private append(bytes: Uint8Array, alignment: number): number {
-    const padding = (alignment - (this.size % alignment)) % alignment;
-    if (padding > 0) this.bytes.push(new Uint8Array(padding));
-    const address = DATA_BASE + this.size + padding;
-    this.bytes.push(bytes);
-    this.size += padding + bytes.length;
-    return address;
+  private data(bytes: Uint8Array): number {
+    const at = this.reserve(bytes.length, 8);
+    this.bytes.set(bytes, at);
+    return DATA_BASE + at;
+  }
+
+  /** Makes room for more data. @returns where in it, from its beginning */
+  private reserve(size: number, alignment: number): number {
+    const at = Math.ceil(this.size / alignment) * alignment;
+    this.size = at + size;
+    if (this.size > this.bytes.length) {
+      const larger = Buffer.alloc(2 * this.size);
+      larger.set(this.bytes);
+      this.bytes = larger;
+      this.view = new DataView(larger.buffer, larger.byteOffset);
+    }
+    return at;
   }
 
   private zero(size: number): number {

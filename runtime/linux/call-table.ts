@@ -21,8 +21,20 @@ export function cString(text: string): Buffer {
   return Buffer.from(`${text}\0`);
 }
 
-/** @throws Error for a string that contains NUL */
-export function checkText(text: string): void {
+/**
+ * Writes a path or name and its NUL to where there is room for three bytes a character, and that.
+ *
+ * @returns where they end
+ * @throws Error for a string that contains NUL
+ */
+export function writeText(bytes: Buffer, at: number, text: string): number {
+  checkText(text);
+  const end = at + bytes.write(text, at);
+  bytes[end] = 0;
+  return end + 1;
+}
+
+function checkText(text: string): void {
   if (text.includes('\0')) throw new Error(`${JSON.stringify(text)} contains a NUL byte`);
 }
 

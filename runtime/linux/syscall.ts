@@ -1,4 +1,4 @@
-import { type Argument, CallTable, checkText, cString, type ResultOf } from './call-table.ts';
+import { type Argument, CallTable, cString, type ResultOf, writeText } from './call-table.ts';
 import { errnoName, explainErrno } from './errno.ts';
 import { NUMBERS, type SyscallName } from './numbers.ts';
 import { port, type SystemCall } from './port.ts';
@@ -201,14 +201,6 @@ function isResult(argument: Argument): argument is ResultOf {
 function textRoom(): { bytes: Buffer; address: number } {
   const bytes = Buffer.allocUnsafeSlow(TEXTS);
   return { bytes, address: port().addressOf(bytes) };
-}
-
-/** Writes a text and a NUL behind it. @returns where they end */
-function writeText(bytes: Buffer, at: number, text: string): number {
-  checkText(text);
-  const end = at + bytes.write(text, at);
-  bytes[end] = 0;
-  return end + 1;
 }
 
 /**

@@ -1,7 +1,12 @@
 import { writeJson } from './write-json.ts';
 
 /** What programs in Go write for «nothing»: null, and the empty path of a namespace. */
-const SUSPECT = /\bnull\b|"path"\s*:\s*""/;
+const NOTHING = /\bnull\b|"path"\s*:\s*""/;
+
+/** Looks for what there mostly is not first, which takes a tenth of the time. */
+function hasNothing(text: string): boolean {
+  return (text.includes('null') || text.includes('""')) && NOTHING.test(text);
+}
 
 /**
  * A configuration without the fields that are there and say nothing. Engines are mostly written in
@@ -12,7 +17,7 @@ const SUSPECT = /\bnull\b|"path"\s*:\s*""/;
  * @returns both; the same ones when there is no such field
  */
 export function withoutAbsent(config: unknown, text: string): { config: unknown; text: string } {
-  if (!SUSPECT.test(text)) return { config, text };
+  if (!hasNothing(text)) return { config, text };
   const present = dropNull(config) as {
     linux?: { namespaces?: { path?: unknown }[] };
   };

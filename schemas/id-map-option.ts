@@ -16,7 +16,7 @@ const RANGE = /^(@?)(\d{1,10})-(\d{1,10})-(\d{1,10})$/;
 
 /** Whether an option of a mount asks for an ID mapping. */
 export function isIdMapOption(option: string): boolean {
-  return /^r?idmap(=|$)/.test(option);
+  return option.includes('idmap') && /^r?idmap(=|$)/.test(option);
 }
 
 /**

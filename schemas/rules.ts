@@ -38,17 +38,17 @@ export function checkRules(value: unknown, broken: readonly Violation[]): Violat
   const report: Report = (violation) => violations.push(violation);
   for (const { about, reads = [], check } of RULES) {
     if (about !== undefined && !has(value, about)) continue;
-    const places = about === undefined ? reads : [about, ...reads];
+    const places = about === undefined ? reads : [`/${about.join('/')}`, ...reads];
     if (!broken.some(({ pointer }) => places.some((place) => touches(pointer, place))))
       check(value as RuntimeConfig, report);
   }
   return violations;
 }
 
-/** Whether a document has something at a place; no name in the pointer needs an escape. */
-function has(document: unknown, pointer: string): boolean {
+/** Whether a document has something at a place. */
+function has(document: unknown, place: readonly string[]): boolean {
   let at = document as Record<string, unknown> | undefined | null;
-  for (const name of pointer.slice(1).split('/')) at = at?.[name] as typeof at;
+  for (const key of place) at = at?.[key] as typeof at;
   return at !== undefined;
 }
 

@@ -22,6 +22,9 @@ const NAME = 'usual';
 /** A module whose functions take nothing and always make the same: the stubs' machine code. */
 const CONSTANT = 'runtime/linux/x86-64/stubs';
 
+/** The helper by which rolldown makes what `import()` of a module in the same file gives. */
+const NAMESPACE = '__exportAll';
+
 /** Stand for what the optimizer does not know; no identifier of ours begins so. */
 const IMPORT = '__import';
 const EXPORTS = '__exports';
@@ -132,6 +135,8 @@ function withoutModules(code) {
       throw new Error(`nothing stands for: ${code.slice(node.start, node.end)}`);
     } else if (node.type === 'ImportExpression') {
       edits.push({ start: node.start, end: node.start + 'import'.length, text: IMPORT });
+    } else if (node.type === 'CallExpression' && node.callee.name === NAMESPACE) {
+      replace(namespace(node.arguments[0], code));
     } else if (node.type === 'ImportDeclaration') {
       const locals = node.specifiers.map(({ local }) => local.name);
       imports.push({ text: code.slice(node.start, node.end), locals });
@@ -143,6 +148,15 @@ function withoutModules(code) {
     }
   });
   return { imports, plain: edited(code, edits) };
+}
+
+/** What rolldown would make by its helper, while the program starts, as one expression. */
+function namespace({ properties }, code) {
+  const getters = properties.map(({ key, value: { body } }) => {
+    const [name, value] = [key, body].map(({ start, end }) => code.slice(start, end));
+    return `get ${name}() { return ${value}; }`;
+  });
+  return `{ ${getters.join(', ')} }`;
 }
 
 /** The optimizer sees an export as one assignment, at the end. */

@@ -235,11 +235,15 @@ function bear(
     const init = InitProcess.start(chosen, files, given, birthplace);
     undo.push(() => init.kill());
     update(init.id);
-    // Meanwhile init makes its mounts.
-    if (birthplace !== undefined) setDeviceRules(config, birthplace);
+    const guard = () => {
+      if (birthplace !== undefined) setDeviceRules(config, birthplace);
+    };
+    // Hooks run in the container, init does without: so it may go on meanwhile.
+    if (hooks !== undefined) guard();
     const master = init.serve({
       config,
       join,
+      meanwhile: hooks === undefined ? guard : undefined,
       takeTerminal: (fd) => placeTerminal(fd, config.process?.consoleSize, options.consoleSocket),
       onFork: () => update(init.id),
       hooks,

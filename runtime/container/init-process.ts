@@ -42,6 +42,8 @@ export interface Subject {
   readonly join?: ((pid: number) => void) | undefined;
   /** Takes the terminal's master; returns it when nobody else holds it. */
   readonly takeTerminal: (master: number) => number | undefined;
+  /** Called while init does the last of its work. */
+  readonly meanwhile?: (() => void) | undefined;
   /** Called when init has become another process. */
   readonly onFork: () => void;
   readonly hooks: CreateHooks | undefined;
@@ -271,6 +273,7 @@ export class InitProcess {
     closeSync(root);
     const kept = master === undefined ? undefined : subject.takeTerminal(master);
     this.#conversation.answer(answer);
+    subject.meanwhile?.();
     return kept;
   }
 

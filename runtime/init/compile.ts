@@ -10,7 +10,7 @@ import type {
   Step,
   Value,
 } from '../plan/step.ts';
-import { flatten, place, result, struct } from '../plan/step.ts';
+import { place, result, struct } from '../plan/step.ts';
 import { MESSAGE_PLACE, messageHeader } from './conversation.ts';
 import { writeElf } from './elf.ts';
 import { type Fixup, Layout } from './layout.ts';
@@ -22,10 +22,8 @@ import { X86Machine } from './x86-64.ts';
 const PROGRESS_ADDRESS = 0x200000;
 const PROT_READ_WRITE = 3;
 const MAP_SHARED_FIXED = 0x11;
-/** A call with all its arguments, and a dozen errno values to be told apart. */
-const MOST_BYTES_PER_STEP = 512;
-/** What init is made of besides its steps is no more than so many. */
-const FRAME_STEPS = 16;
+/** A call with all its arguments, a dozen errno values to be told apart, and the same for lists around it. */
+const MOST_BYTES_PER_STEP = 2048;
 /** Exit statuses of init itself, seen only by who waits for it. */
 const EXIT_FAILED = 1;
 const EXIT_ABANDONED = 0;
@@ -54,8 +52,7 @@ export function compile(
   steps: readonly Step[],
   descriptors: ReadonlyMap<string, number>,
 ): Uint8Array {
-  const most = MOST_BYTES_PER_STEP * (flatten(steps).length + FRAME_STEPS);
-  return new Compiler(new X86Machine(most), new Layout(descriptors)).program(steps);
+  return new Compiler(new X86Machine(), new Layout(descriptors)).program(steps);
 }
 
 class Compiler {
@@ -100,6 +97,7 @@ class Compiler {
 
   private step(step: Step, failed: Label): void {
     this.number += 1;
+    this.machine.makeRoom(MOST_BYTES_PER_STEP);
     this.machine.storeConstant(PROGRESS_ADDRESS + PROGRESS.step, this.number);
     if (step.kind === 'call') this.call(step, failed);
     else if (step.kind === 'report') this.report(step, failed);

@@ -7,6 +7,8 @@ export type Label = unknown;
  * are those of init's data, fixed when the code is made.
  */
 export interface Machine {
+  /** Makes room for so many bytes of code: no more may follow until it is called again. */
+  makeRoom(bytes: number): void;
   newLabel(): Label;
   bind(label: Label): void;
   jump(to: Label): void;

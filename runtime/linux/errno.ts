@@ -289,6 +289,7 @@ export function explainErrno(code: number): string {
  * @throws Error for a name that Linux does not have
  */
 export function errnoCode(name: string): number {
-  if (!Object.hasOwn(CODES, name)) throw new Error(`unknown errno ${name}`);
-  return CODES[name as Name];
+  const code: unknown = CODES[name as Name];
+  if (typeof code !== 'number') throw new Error(`unknown errno ${name}`);
+  return code;
 }

@@ -52,12 +52,14 @@ function trimmed(path: string): number {
   return end;
 }
 
-/** An empty component, or one that means a folder seen from another. */
-const REDUNDANT = /\/(\.{0,2}(\/|$))|^\.{1,2}(\/|$)/;
+/** Whether a path may have an empty component, or one that means a folder seen from another. */
+function isSuspect(path: string): boolean {
+  return path.startsWith('.') || path.endsWith('/') || path.includes('//') || path.includes('/.');
+}
 
 function normalize(path: string): string {
   if (path === '') return '.';
-  if (!REDUNDANT.test(path)) return path;
+  if (!isSuspect(path)) return path;
   const absolute = path.startsWith('/');
   const kept: string[] = [];
   for (const part of path.split('/')) {

@@ -38,6 +38,7 @@ function readOnly(path: string, origin: Origin): Step {
 /** Files are covered with /dev/null of the host, directories with one empty tmpfs. */
 function hidden(paths: readonly string[]): Step[] {
   if (paths.length === 0) return [];
+  const hiddenAlready = new Set<string>();
   const null_ = result('null');
   const prepare = { pointer: '/linux/maskedPaths', why: 'open the /dev/null of the host' };
   return [
@@ -49,7 +50,8 @@ function hidden(paths: readonly string[]): Step[] {
     ...emptyDirectory(),
     ...paths.flatMap((path, i) => {
       // Twice is no better, and engines name paths more than once.
-      if (paths.findIndex((other) => relative(other) === relative(path)) < i) return [];
+      if (hiddenAlready.has(relative(path))) return [];
+      hiddenAlready.add(relative(path));
       const origin = { pointer: `/linux/maskedPaths/${i}`, why: `hide ${path}` };
       const directory = [
         openInRoot(path, DIRECTORY, { ...origin, result: 'target' }),

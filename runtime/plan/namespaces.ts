@@ -37,6 +37,7 @@ interface Pointed {
 /** The namespaces that a container gets (config-linux.md, Namespaces). */
 export class Namespaces {
   private readonly all: readonly Pointed[];
+  private readonly byType: ReadonlyMap<NamespaceType, Pointed>;
   private readonly facts: Facts;
   private readonly hasOffsets: boolean;
   private readonly hasMaps: boolean;
@@ -46,6 +47,7 @@ export class Namespaces {
       namespace: namespace.path ? namespace : { type: namespace.type },
       pointer: `/linux/namespaces/${i}`,
     }));
+    this.byType = new Map(this.all.map((one) => [one.namespace.type, one]));
     this.facts = facts;
     const { monotonic, boottime } = config.linux?.timeOffsets ?? {};
     const { uidMappings = [], gidMappings = [] } = config.linux ?? {};
@@ -109,7 +111,7 @@ export class Namespaces {
   }
 
   private find(type: NamespaceType): Pointed | undefined {
-    return this.all.find(({ namespace }) => namespace.type === type);
+    return this.byType.get(type);
   }
 
   private join(type: NamespaceType): Step[] {

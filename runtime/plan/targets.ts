@@ -36,14 +36,13 @@ function confined(open: Flags, symlinks: 'follow' | 'refuse'): Struct {
 }
 
 /** One structure for each way to open: a plan opens dozens of paths in two or three ways. */
-const confinedAs = new Map<string, Struct>();
+const confinedAs = { follow: new Map<number | bigint, Struct>(), refuse: new Map() };
 
 function how(open: Flags, symlinks: 'follow' | 'refuse'): Struct {
-  const key = `${open.text} ${symlinks}`;
-  let found = confinedAs.get(key);
+  let found = confinedAs[symlinks].get(open.flags);
   if (found === undefined) {
     found = confined(open, symlinks);
-    confinedAs.set(key, found);
+    confinedAs[symlinks].set(open.flags, found);
   }
   return found;
 }
@@ -51,13 +50,11 @@ function how(open: Flags, symlinks: 'follow' | 'refuse'): Struct {
 /** The size of `struct open_how`, version 0. */
 export const OPEN_HOW_SIZE = 24;
 
-/** An empty component, or one that stands for its directory. */
-const REDUNDANT = /(^|\/)\.?(\/|$)/;
-
 /** A path of the container as openat2 wants it: relative to the root's descriptor. */
 export function relative(path: string): string {
-  const below = path.slice(1);
-  if (path.startsWith('/') && !REDUNDANT.test(below)) return below;
+  // Most paths have no component that is empty, or stands for its directory.
+  if (path.startsWith('/') && !path.endsWith('/') && !path.includes('//') && !path.includes('/.'))
+    return path.slice(1);
   const parts = path.split('/').filter((part) => part !== '' && part !== '.');
   return parts.length === 0 ? '.' : parts.join('/');
 }

@@ -5,9 +5,9 @@ import { pointerTo, render } from '../violation.ts';
 import type { Report, Rule } from './rule.ts';
 
 export const DEVICE_RULES: readonly Rule[] = [
-  { about: '/linux/devices', check: pathsNameAnEntry },
-  { about: '/linux/devices', check: onePathOneDevice },
-  { about: '/linux/devices', check: modesFitTypes },
+  { about: ['linux', 'devices'], check: pathsNameAnEntry },
+  { about: ['linux', 'devices'], check: onePathOneDevice },
+  { about: ['linux', 'devices'], check: modesFitTypes },
 ];
 
 /** A node is made in a directory, under a name. */

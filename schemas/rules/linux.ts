@@ -5,11 +5,11 @@ import { pointerTo, render } from '../violation.ts';
 import { hasNamespace, type Report, type Rule } from './rule.ts';
 
 export const LINUX_RULES: readonly Rule[] = [
-  { about: '/linux/sysctl', reads: ['/linux/namespaces'], check: sysctlIsNamespaced },
-  { about: '/linux/memoryPolicy', check: policyAndNodes },
-  { about: '/linux/resources/blockIO/weightDevice', check: weightIsGiven },
-  { about: '/linux/resources/rdma', check: rdmaLimitIsGiven },
-  { about: '/linux/resources/cpu', check: burstWithinQuota },
+  { about: ['linux', 'sysctl'], reads: ['/linux/namespaces'], check: sysctlIsNamespaced },
+  { about: ['linux', 'memoryPolicy'], check: policyAndNodes },
+  { about: ['linux', 'resources', 'blockIO', 'weightDevice'], check: weightIsGiven },
+  { about: ['linux', 'resources', 'rdma'], check: rdmaLimitIsGiven },
+  { about: ['linux', 'resources', 'cpu'], check: burstWithinQuota },
 ];
 
 /** Kernel parameters that a namespace has for itself, by their path below /proc/sys. */

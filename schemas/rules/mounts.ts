@@ -9,14 +9,14 @@ import { hasNamespace, type Report, type Rule } from './rule.ts';
 const MAPS = ['uidMappings', 'gidMappings'] as const;
 
 export const MOUNT_RULES: readonly Rule[] = [
-  { about: '/mounts', check: somethingIsMounted },
-  { about: '/mounts', check: optionsFit },
+  { about: ['mounts'], check: somethingIsMounted },
+  { about: ['mounts'], check: optionsFit },
   {
-    about: '/mounts',
+    about: ['mounts'],
     reads: ['/linux/namespaces', '/linux/uidMappings', '/linux/gidMappings'],
     check: idMaps,
   },
-  { about: '/linux/mountLabel', reads: ['/annotations'], check: labelType },
+  { about: ['linux', 'mountLabel'], reads: ['/annotations'], check: labelType },
 ];
 
 /** What a label of SELinux can be for, mount(8); crun's annotation chooses. */

@@ -13,18 +13,18 @@ const MOST_MAPPINGS = 340;
 const MOST_NAME_BYTES = 64;
 
 export const NAMESPACE_RULES: readonly Rule[] = [
-  { about: NAMESPACES, check: oneOfEachType },
+  { about: ['linux', 'namespaces'], check: oneOfEachType },
   { reads: [NAMESPACES, '/hostname', '/domainname'], check: namesNeedUts },
   { reads: ['/hostname', '/domainname'], check: namesFit },
   { reads: [NAMESPACES, '/linux/uidMappings', '/linux/gidMappings'], check: mapsAndUserNamespace },
   {
-    about: NAMESPACES,
+    about: ['linux', 'namespaces'],
     reads: ['/linux/uidMappings', '/linux/gidMappings', '/process/user'],
     check: processIsMapped,
   },
-  { about: '/linux/timeOffsets', reads: [NAMESPACES], check: offsetsNeedTime },
-  { about: '/linux/netDevices', reads: [NAMESPACES], check: devicesNeedNetwork },
-  { about: '/linux/netDevices', check: devicesNames },
+  { about: ['linux', 'timeOffsets'], reads: [NAMESPACES], check: offsetsNeedTime },
+  { about: ['linux', 'netDevices'], reads: [NAMESPACES], check: devicesNeedNetwork },
+  { about: ['linux', 'netDevices'], check: devicesNames },
 ];
 
 /** config-linux.md: two namespaces of one type are an error. */

@@ -5,7 +5,7 @@ import { pointerTo, render } from '../violation.ts';
 import type { Report, Rule } from './rule.ts';
 
 export const PROCESS_RULES: readonly Rule[] = [
-  { about: '/process/rlimits', check: rlimits },
+  { about: ['process', 'rlimits'], check: rlimits },
   { check: stringsEndAtNul },
 ];
 

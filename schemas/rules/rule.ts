@@ -6,8 +6,8 @@ export type Report = (violation: Violation) => void;
 
 /** A rule about how parts of a `config.json` fit together. */
 export interface Rule {
-  /** JSON pointer of what it is about: nothing breaks it where that is not. None: all of the document. */
-  readonly about?: string;
+  /** What it is about, key by key: nothing breaks it where that is not. None: all of the document. */
+  readonly about?: readonly string[];
   /** JSON pointers of what else it reads: it's only checked where all is well formed. */
   readonly reads?: readonly string[];
   /** Reports what breaks the rule. */

@@ -5,12 +5,12 @@ import { pointerTo, render } from '../violation.ts';
 import type { Report, Rule } from './rule.ts';
 
 export const SCHEDULING_RULES: readonly Rule[] = [
-  { about: '/process/scheduler', check: staticPriority },
-  { about: '/process/scheduler', check: deadlines },
-  { about: '/process/execCPUAffinity', check: execCpus },
-  { about: '/linux/resources/cpu', check: cgroupsCpus },
-  { about: '/linux/memoryPolicy', check: policysNodes },
-  { about: '/linux/memoryPolicy', check: policysFlags },
+  { about: ['process', 'scheduler'], check: staticPriority },
+  { about: ['process', 'scheduler'], check: deadlines },
+  { about: ['process', 'execCPUAffinity'], check: execCpus },
+  { about: ['linux', 'resources', 'cpu'], check: cgroupsCpus },
+  { about: ['linux', 'memoryPolicy'], check: policysNodes },
+  { about: ['linux', 'memoryPolicy'], check: policysFlags },
 ];
 
 /** The most that a kernel can be configured to have (NR_CPUS, MAX_NUMNODES of x86 and arm64). */

@@ -5,11 +5,11 @@ import { pointerTo, render } from '../violation.ts';
 import type { Report, Rule } from './rule.ts';
 
 export const SECCOMP_RULES: readonly Rule[] = [
-  { about: '/linux/seccomp', check: errnoNeedsAction },
-  { about: '/linux/seccomp', reads: ['/annotations'], check: notifyNeedsListener },
-  { about: '/linux/seccomp', check: someCallsCannotWait },
-  { about: '/linux/seccomp', check: flagNeedsNotify },
-  { about: '/linux/seccomp', check: secondValueNeedsMask },
+  { about: ['linux', 'seccomp'], check: errnoNeedsAction },
+  { about: ['linux', 'seccomp'], reads: ['/annotations'], check: notifyNeedsListener },
+  { about: ['linux', 'seccomp'], check: someCallsCannotWait },
+  { about: ['linux', 'seccomp'], check: flagNeedsNotify },
+  { about: ['linux', 'seccomp'], check: secondValueNeedsMask },
 ];
 
 /** An errno for an action that returns none is an error. */

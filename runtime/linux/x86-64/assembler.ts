@@ -66,15 +66,22 @@ const NO_USE = -1;
 
 /** Writes machine code: an instruction is a method, a place that is jumped to is a label. */
 export class Assembler {
-  // There is no check for room on the way: a store beyond the end does nothing, and `finish`
-  // sees it.
-  protected readonly code: Uint8Array;
+  // An instruction does not check for room: a store beyond the end does nothing, and `finish` sees it.
+  protected code: Uint8Array;
   protected length = 0;
   private pending = 0;
 
-  /** @param most bytes of code that there is room for */
-  constructor(most = 1 << 16) {
-    this.code = new Uint8Array(most);
+  /** @param room bytes of code that there is room for, until `makeRoom` makes more */
+  constructor(room = 1 << 16) {
+    this.code = new Uint8Array(room);
+  }
+
+  /** Makes room for so many bytes of code behind what there is. */
+  makeRoom(bytes: number): void {
+    if (this.length + bytes <= this.code.length) return;
+    const larger = new Uint8Array(2 * (this.length + bytes));
+    larger.set(this.code);
+    this.code = larger;
   }
 
   /** Bytes emitted so far. */

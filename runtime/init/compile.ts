@@ -4,6 +4,7 @@ import { NUMBERS, type SyscallName } from '../linux/numbers.ts';
 import type {
   CallStep,
   CheckStep,
+  EachStep,
   FirstStep,
   ReportStep,
   SpawnStep,
@@ -11,6 +12,7 @@ import type {
   Value,
 } from '../plan/step.ts';
 import { place, result, struct } from '../plan/step.ts';
+import { count } from '../plan/walk.ts';
 import { MESSAGE_PLACE, messageHeader } from './conversation.ts';
 import { writeElf } from './elf.ts';
 import { type Fixup, Layout } from './layout.ts';
@@ -35,6 +37,10 @@ const FORK_ARGUMENTS = cloneArguments(CLONE.PARENT + CLONE.PARENT_SETTID, {
   parent_tid: PROGRESS_ADDRESS + PROGRESS.pid,
 });
 const CLONE_ARGUMENTS_SIZE = 64;
+/** Of the loop under way: the address of the value after this one, and how many numbers went before. */
+const LOOP = { next: 'next value', before: 'numbers before' } as const;
+/** What a loop can be made of. Others tell scow their numbers, which are constants there. */
+const IN_LOOPS: readonly Step['kind'][] = ['call', 'check', 'first', 'set'];
 /** The child that was spawned last. */
 const CHILD = { pid: 'child', pidfd: 'pidfd of the child', status: 'status of the child' } as const;
 
@@ -43,7 +49,7 @@ const CHILD = { pid: 'child', pidfd: 'pidfd of the child', status: 'status of th
  * descriptors `control` (its end of the socket pair) and `progress` (the file of the page in
  * which it keeps the number of the step under way).
  *
- * @param steps the plan; a step's number is its index in `flatten(steps)`, plus one
+ * @param steps the plan; for the numbers of its steps see walk.ts
  * @param descriptors the number of each descriptor that init is born with
  * @returns an ELF file
  * @throws Error when a step names a result, descriptor or errno that does not exist
@@ -61,6 +67,8 @@ class Compiler {
   private readonly failed: Label;
   private readonly known = new Set<string>();
   private number = 0;
+  /** In a loop: the address of how many numbers its earlier turns had. */
+  private before: number | undefined;
 
   constructor(machine: Machine, layout: Layout) {
     this.machine = machine;
@@ -98,15 +106,23 @@ class Compiler {
   private step(step: Step, failed: Label): void {
     this.number += 1;
     this.machine.makeRoom(MOST_BYTES_PER_STEP);
-    this.machine.storeConstant(PROGRESS_ADDRESS + PROGRESS.step, this.number);
+    this.storeNumber(step);
     if (step.kind === 'call') this.call(step, failed);
     else if (step.kind === 'report') this.report(step, failed);
     else if (step.kind === 'check') this.check(step, failed);
     else if (step.kind === 'first') this.first(step, failed);
+    else if (step.kind === 'each') this.each(step, failed);
     else if (step.kind === 'set') this.set(step.result, step.value);
     else if (step.kind === 'tell') this.tell(step.value);
     else if (step.kind === 'spawn') this.spawn(step, failed);
     else this.fork(failed);
+  }
+
+  private storeNumber({ kind }: Step): void {
+    const address = PROGRESS_ADDRESS + PROGRESS.step;
+    if (this.before === undefined) this.machine.storeConstant(address, this.number);
+    else if (!IN_LOOPS.includes(kind)) throw new Error(`the step «${kind}» can't be in a loop`);
+    else this.machine.storeSum(address, this.before, this.number);
   }
 
   private call(step: CallStep, failed: Label): void {
@@ -206,6 +222,29 @@ class Compiler {
     }
     this.list(step.of[last] ?? [], failed);
     machine.bind(done);
+  }
+
+  private each({ as, values, of }: EachStep, failed: Label): void {
+    const { machine, layout } = this;
+    const [again, done] = [machine.newLabel(), machine.newLabel()];
+    const [next, before] = [layout.resultAddress(LOOP.next), layout.resultAddress(LOOP.before)];
+    const table = layout.table(values);
+    const [start, length] = [this.number, count(of)];
+    machine.storeConstant(before, 0);
+    machine.setResult(table);
+    machine.storeResult(next, 8);
+    machine.bind(again);
+    machine.loadFromPointer(next);
+    this.keep(as);
+    this.before = before;
+    this.list(of, failed);
+    this.before = undefined;
+    machine.storeSum(before, before, length);
+    machine.storeSum(next, next, 8);
+    machine.jumpIfMemoryEquals(next, 4, -1, table + 8 * values.length, done);
+    machine.jump(again);
+    machine.bind(done);
+    this.number = start + values.length * length;
   }
 
   private set(name: string, value: Value): void {

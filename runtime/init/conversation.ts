@@ -1,7 +1,8 @@
 import { SCM_RIGHTS, SOL_SOCKET } from '../linux/constants.ts';
 import { receiveMessage, sendMessage } from '../linux/socket.ts';
 import { SyscallError, type SyscallName } from '../linux/syscall.ts';
-import { flatten, place, type Step, struct, type Value } from '../plan/step.ts';
+import { place, type Step, struct, type Value } from '../plan/step.ts';
+import { flatten, kindsOf, stepAt } from '../plan/walk.ts';
 import { MESSAGE } from './protocol.ts';
 
 const MOST_DESCRIPTORS = 8;
@@ -30,8 +31,8 @@ export class Conversation {
    */
   constructor(control: number, steps: readonly Step[]) {
     this.control = control;
-    this.steps = flatten(steps);
-    this.kinds = new Set(this.steps.map(({ kind }) => kind));
+    this.steps = steps;
+    this.kinds = kindsOf(steps);
   }
 
   /** Waits for init's next message. */
@@ -73,12 +74,13 @@ export class Conversation {
 
   /** The number of the last call of this name. */
   lastCall(name: SyscallName): number {
-    return 1 + this.steps.findLastIndex((step) => step.kind === 'call' && step.name === name);
+    const isIt = (step: Step) => step.kind === 'call' && step.name === name;
+    return 1 + flatten(this.steps).findLastIndex(isIt);
   }
 
   /** The step with a number. */
   step(number: number): Step {
-    const step = this.steps[number - 1];
+    const step = stepAt(this.steps, number);
     if (step === undefined) throw new Error(`init is at step ${number}, which does not exist`);
     return step;
   }

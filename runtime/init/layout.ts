@@ -87,6 +87,16 @@ export class Layout {
     throw new Error(`${value.result} is known only at run time`);
   }
 
+  /** The address of constants of 8 bytes, one after another. */
+  table(values: readonly (number | string)[]): number {
+    const start = this.reserve(8 * values.length, 8);
+    for (let i = 0; i < values.length; i++) {
+      const constant = this.constant(values[i] as number | string, []);
+      write(this.view, start + 8 * i, 8, constant);
+    }
+    return DATA_BASE + start;
+  }
+
   private text(value: string): number {
     let address = this.strings.get(value);
     if (address === undefined) {

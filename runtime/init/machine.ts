@@ -23,12 +23,16 @@ export interface Machine {
   setResult(value: number | bigint): void;
   /** R is loaded from 8 bytes of memory. */
   loadResult(address: number): void;
+  /** R is loaded from 8 bytes at the address that 8 bytes of memory hold. */
+  loadFromPointer(address: number): void;
   /** Stores the low `width` bytes of R. */
   storeResult(address: number, width: 2 | 4 | 8): void;
   /** Stores -R, 4 bytes: an errno as a positive number. */
   storeErrno(address: number): void;
   /** Stores a constant of 4 bytes. */
   storeConstant(address: number, value: number): void;
+  /** Stores the sum of 4 bytes of memory and a constant, 4 bytes. R is lost. */
+  storeSum(address: number, from: number, value: number): void;
   /** Jumps when R is no error: not between -4095 and -1. */
   jumpIfSuccess(to: Label): void;
   /** Jumps when R is an error. */

@@ -1,4 +1,4 @@
-import { Assembler, absolute, type Label, R } from '../linux/x86-64/assembler.ts';
+import { Assembler, absolute, at, type Label, R } from '../linux/x86-64/assembler.ts';
 import type { Machine } from './machine.ts';
 
 /** Registers of a system call's arguments (syscall(2), «Architecture calling conventions»). */
@@ -66,6 +66,11 @@ export class X86Machine extends Assembler implements Machine {
     this.absolute(0x8b, R.rax, address);
   }
 
+  loadFromPointer(address: number): void {
+    this.loadResult(address);
+    this.load(R.rax, at(R.rax));
+  }
+
   storeResult(address: number, width: 2 | 4 | 8): void {
     if (width === 8) this.absolute(0x89, R.rax, address);
     else if (width === 4) this.store32(absolute(address), R.rax);
@@ -93,6 +98,12 @@ export class X86Machine extends Assembler implements Machine {
     code[length + 9] = value >>> 16;
     code[length + 10] = value >>> 24;
     this.length = length + 11;
+  }
+
+  storeSum(address: number, from: number, value: number): void {
+    this.load32(R.rax, absolute(from));
+    this.add(R.rax, value);
+    this.store32(absolute(address), R.rax);
   }
 
   jumpIfSuccess(to: Label): void {

@@ -2,7 +2,7 @@ import type { Process, RuntimeConfig } from '../../schemas/runtime-config.ts';
 import { PR, PR_CAP_AMBIENT } from '../linux/constants.ts';
 import { capabilityNumber } from './capabilities.ts';
 import type { Facts } from './facts.ts';
-import { call, flags, type Step, struct, type Value } from './step.ts';
+import { call, flags, result, type Step, struct, type Value } from './step.ts';
 
 const USER = '/process/user';
 const CAPABILITIES = '/process/capabilities';
@@ -63,16 +63,23 @@ export function giveUpAdmin(process: Process, facts: CredentialFacts): Step[] {
 
 function boundingSet(process: Process, facts: CredentialFacts): Step[] {
   const kept = new Set((process.capabilities?.bounding ?? []).map(capabilityNumber));
-  const drop = flags('PR', PR, 'CAPBSET_DROP');
-  const steps: Step[] = [];
-  for (let number = 0; number <= facts.lastCapability; number++) {
-    if (kept.has(number)) continue;
-    const why = `drop capability ${number} from the bounding set`;
-    steps.push(
-      call('prctl', [drop, number, 0, 0, 0], { pointer: `${CAPABILITIES}/bounding`, why }),
-    );
-  }
-  return steps;
+  const dropped: number[] = [];
+  for (let number = 0; number <= facts.lastCapability; number++)
+    if (!kept.has(number)) dropped.push(number);
+  if (dropped.length === 0) return [];
+  const pointer = `${CAPABILITIES}/bounding`;
+  const origin = { pointer, why: 'drop capabilities from the bounding set' };
+  const drop = [flags('PR', PR, 'CAPBSET_DROP'), result('capability'), 0, 0, 0];
+  return [
+    {
+      kind: 'each',
+      as: 'capability',
+      values: dropped,
+      of: [call('prctl', drop, origin)],
+      origin: (i) => ({ pointer, why: `drop capability ${dropped[i]} from the bounding set` }),
+      ...origin,
+    },
+  ];
 }
 
 /**

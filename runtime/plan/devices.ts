@@ -69,11 +69,11 @@ export function devices(
   ];
   for (const node of nodes(config)) {
     const origin = { pointer: node.pointer, why: `make the device ${node.path}` };
-    steps.push(...openParent(node.path, facts, origin));
     const name = node.path.slice(node.path.lastIndexOf('/') + 1);
+    const fresh = taken?.has(name) === false && relative(parentOf(node.path)) === 'dev';
+    if (!fresh || bind) steps.push(...openParent(node.path, facts, origin));
     if (bind) steps.push(...bindNode(node, name, origin));
-    else if (taken?.has(name) === false && relative(parentOf(node.path)) === 'dev')
-      steps.push(...makeFreshNode(node, name, origin));
+    else if (fresh) steps.push(...makeFreshNode(node, name, origin));
     else steps.push(...makeNode(node, name, spare, origin));
   }
   const links = facts.kcore ? [...LINKS, ['core', '/proc/kcore'] as const] : LINKS;

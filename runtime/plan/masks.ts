@@ -11,9 +11,7 @@ const ANY = flags('O', O, 'PATH');
 /** Makes paths of the container read-only, and hides others (config-linux.md). */
 export function masks(config: RuntimeConfig): Step[] {
   return [
-    ...(config.linux?.readonlyPaths ?? []).map((path, i) =>
-      readOnly(path, { pointer: `/linux/readonlyPaths/${i}`, why: `make ${path} read-only` }),
-    ),
+    ...readOnly(config.linux?.readonlyPaths ?? []),
     ...hidden(config.linux?.maskedPaths ?? []),
   ];
 }
@@ -23,22 +21,34 @@ function ifPresent(steps: readonly Step[], origin: Origin): Step {
   return { kind: 'first', of: [steps, []], on: ['ENOENT'], ...origin };
 }
 
-function readOnly(path: string, origin: Origin): Step {
-  return ifPresent(
-    [
-      openInRoot(path, ANY, { ...origin, result: 'target' }),
-      cloneTree(result('target'), '', true, { ...origin, result: 'copy' }),
-      setAttributes(result('copy'), { set: attributes(['RDONLY']) }, origin),
-      attach(result('copy'), result('target'), origin),
-    ],
-    origin,
-  );
+/** A path whose turn it is. */
+const PATH = result('path');
+
+function readOnly(paths: readonly string[]): Step[] {
+  if (paths.length === 0) return [];
+  const pointer = '/linux/readonlyPaths';
+  const origin = { pointer, why: 'make paths read-only' };
+  const steps = [
+    openInRoot(PATH, ANY, { ...origin, result: 'target' }),
+    cloneTree(result('target'), '', true, { ...origin, result: 'copy' }),
+    setAttributes(result('copy'), { set: attributes(['RDONLY']) }, origin),
+    attach(result('copy'), result('target'), origin),
+  ];
+  return [
+    {
+      kind: 'each',
+      as: PATH.result,
+      values: paths.map(relative),
+      of: [ifPresent(steps, origin)],
+      origin: (i) => ({ pointer: `${pointer}/${i}`, why: `make ${paths[i]} read-only` }),
+      ...origin,
+    },
+  ];
 }
 
 /** Files are covered with /dev/null of the host, directories with one empty tmpfs. */
 function hidden(paths: readonly string[]): Step[] {
   if (paths.length === 0) return [];
-  const hiddenAlready = new Set<string>();
   const null_ = result('null');
   const prepare = { pointer: '/linux/maskedPaths', why: 'open the /dev/null of the host' };
   return [
@@ -48,27 +58,40 @@ function hidden(paths: readonly string[]): Step[] {
     }),
     ...isDevice(null_, '', { mode: S.IFCHR, major: 1, minor: 3 }, prepare),
     ...emptyDirectory(),
-    ...paths.flatMap((path, i) => {
-      // Twice is no better, and engines name paths more than once.
-      if (hiddenAlready.has(relative(path))) return [];
-      hiddenAlready.add(relative(path));
-      const origin = { pointer: `/linux/maskedPaths/${i}`, why: `hide ${path}` };
-      const directory = [
-        openInRoot(path, DIRECTORY, { ...origin, result: 'target' }),
-        cover(result('empty'), origin),
-      ];
-      const file = [openInRoot(path, ANY, { ...origin, result: 'target' }), cover(null_, origin)];
-      return {
-        kind: 'first',
-        of: [directory.flat(), file.flat(), []],
-        on: ['ENOENT', 'ENOTDIR'],
-        ...origin,
-      } as const;
-    }),
+    hideEach(paths),
     // The copies stay; the original must not lie on the root filesystem.
     call('fchdir', [result('empty')], prepare),
     call('umount2', ['.', { flags: MNT_DETACH, text: 'MNT_DETACH' }], prepare),
   ];
+}
+
+function hideEach(paths: readonly string[]): Step {
+  const pointer = '/linux/maskedPaths';
+  const origin = { pointer, why: 'hide paths' };
+  // Twice is no better, and engines name paths more than once.
+  const places = new Map<string, number>();
+  for (const [i, path] of paths.entries())
+    if (!places.has(relative(path))) places.set(relative(path), i);
+  const indices = [...places.values()];
+  const directory = [
+    openInRoot(PATH, DIRECTORY, { ...origin, result: 'target' }),
+    ...cover(result('empty'), origin),
+  ];
+  const file = [
+    openInRoot(PATH, ANY, { ...origin, result: 'target' }),
+    ...cover(result('null'), origin),
+  ];
+  return {
+    kind: 'each',
+    as: PATH.result,
+    values: [...places.keys()],
+    of: [{ kind: 'first', of: [directory, file, []], on: ['ENOENT', 'ENOTDIR'], ...origin }],
+    origin: (i) => {
+      const index = indices[i] as number;
+      return { pointer: `${pointer}/${index}`, why: `hide ${paths[index]}` };
+    },
+    ...origin,
+  };
 }
 
 function cover(by: ReturnType<typeof result>, origin: Origin): Step[] {

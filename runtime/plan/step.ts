@@ -134,10 +134,26 @@ export interface SpawnStep extends Origin {
   readonly of: readonly Step[];
 }
 
+/**
+ * Makes the same steps for each of some values in turn, by one loop: calls, checks, alternatives of
+ * such and what sets a value.
+ */
+export interface EachStep extends Origin {
+  readonly kind: 'each';
+  /** By this name the steps know the value whose turn it is: a result. */
+  readonly as: string;
+  /** At least one. */
+  readonly values: readonly (number | string)[];
+  readonly of: readonly Step[];
+  /** Where the steps come from when it is the turn of a value, by its index. */
+  readonly origin: (index: number) => Origin;
+}
+
 export type Step =
   | CallStep
   | ReportStep
   | CheckStep
+  | EachStep
   | FirstStep
   | SetStep
   | ForkStep
@@ -217,20 +233,5 @@ class NamedFlags implements Flags {
   get text(): string {
     if (this.#names.length === 0) return '0';
     return this.#names.map((name) => `${this.#prefix}_${name}`).join('|');
-  }
-}
-
-/** Every step of a list, nested ones too, in the order of their numbers. */
-export function flatten(steps: readonly Step[]): Step[] {
-  const all: Step[] = [];
-  collect(steps, all);
-  return all;
-}
-
-function collect(steps: readonly Step[], into: Step[]): void {
-  for (const step of steps) {
-    into.push(step);
-    if (step.kind === 'first') for (const list of step.of) collect(list, into);
-    if (step.kind === 'spawn') collect(step.of, into);
   }
 }

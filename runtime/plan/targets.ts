@@ -13,6 +13,7 @@ import {
   flags,
   type Origin,
   place,
+  type Result,
   result,
   type Step,
   type Struct,
@@ -59,14 +60,19 @@ export function relative(path: string): string {
   return parts.length === 0 ? '.' : parts.join('/');
 }
 
-/** Opens a path inside the root filesystem, with symlinks that cannot leave it. */
+/**
+ * Opens a path inside the root filesystem, with symlinks that cannot leave it.
+ *
+ * @param path a result is relative to the root already
+ */
 export function openInRoot(
-  path: string,
+  path: string | Result,
   open: Flags,
   origin: Origin & { readonly result: string; readonly tolerate?: readonly string[] },
   symlinks: 'follow' | 'refuse' = 'follow',
 ): Step {
-  return call('openat2', [ROOT, relative(path), how(open, symlinks), OPEN_HOW_SIZE], {
+  const below = typeof path === 'string' ? relative(path) : path;
+  return call('openat2', [ROOT, below, how(open, symlinks), OPEN_HOW_SIZE], {
     // A rename in the root filesystem during the walk: the kernel cannot tell whether it was safe.
     retry: ['EAGAIN', 'EINTR'],
     ...origin,

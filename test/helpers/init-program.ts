@@ -1,4 +1,5 @@
 import { closeSync, readFileSync, readSync } from 'node:fs';
+import { isDeepStrictEqual } from 'node:util';
 import { compile } from '../../runtime/init/compile.ts';
 import { Conversation, type InitMessage } from '../../runtime/init/conversation.ts';
 import { launch } from '../../runtime/init/launch.ts';
@@ -7,7 +8,8 @@ import { MFD } from '../../runtime/linux/constants.ts';
 import { errnoName } from '../../runtime/linux/errno.ts';
 import { socketPair } from '../../runtime/linux/socket.ts';
 import { syscall, trySyscall } from '../../runtime/linux/syscall.ts';
-import { call, flatten, inherited, type Step } from '../../runtime/plan/step.ts';
+import { call, inherited, type Step } from '../../runtime/plan/step.ts';
+import { flatten } from '../../runtime/plan/walk.ts';
 
 const SIGKILL = 9;
 
@@ -169,7 +171,13 @@ export class InitProgram {
 function describe(message: InitMessage, steps: readonly Step[]): string {
   if (message.kind === 'end') return 'the end';
   const { step } = message;
-  if (message.kind === 'failure') return `${steps.indexOf(step) + 1} ${errnoName(message.errno)}`;
+  if (message.kind === 'failure') {
+    // Those of a loop are made when they are asked for.
+    const isIt = steps.includes(step)
+      ? (one: Step) => one === step
+      : (one: Step) => isDeepStrictEqual(one, step);
+    return `${steps.findIndex(isIt) + 1} ${errnoName(message.errno)}`;
+  }
   const point = step.kind === 'report' ? step.point : step.kind;
   return message.value === 0 ? point : `${point}=${message.value}`;
 }

@@ -1,7 +1,8 @@
 import { planContainer } from '../../runtime/plan/container.ts';
 import type { Facts, PlanOptions } from '../../runtime/plan/facts.ts';
 import type { Plan } from '../../runtime/plan/plan.ts';
-import { type CallStep, flatten, type Step, type Value } from '../../runtime/plan/step.ts';
+import type { CallStep, Step, Value } from '../../runtime/plan/step.ts';
+import { flatten } from '../../runtime/plan/walk.ts';
 import type { RuntimeConfig } from '../../schemas/runtime-config.ts';
 
 /** A host whose root runs scow: nothing of it is read from the machine. */

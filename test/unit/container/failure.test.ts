@@ -1,6 +1,7 @@
 import { constants } from 'node:os';
 import { describeDeath, describeFailure } from '../../../runtime/container/failure.ts';
-import { call, flatten, type Step } from '../../../runtime/plan/step.ts';
+import { call, type Step } from '../../../runtime/plan/step.ts';
+import { flatten } from '../../../runtime/plan/walk.ts';
 import type { RuntimeConfig } from '../../../schemas/runtime-config.ts';
 import { minimal, planOf, processOf } from '../../helpers/plans.ts';
 

@@ -244,6 +244,7 @@ describe('the data', () => {
 
 describe('what cannot be compiled is refused', () => {
   const step = (change: object) => ({ ...call('getpid', [], ORIGIN), ...change }) as Step;
+  const REPORT: Step = { kind: 'report', point: 'p', ...ORIGIN };
 
   test.each<[string, Step[], RegExp]>([
     ['a result that no step makes', [call('close', [result('none')], ORIGIN)], /result none/],
@@ -289,6 +290,11 @@ describe('what cannot be compiled is refused', () => {
     ],
     ['an errno to tolerate', [step({ tolerate: ['ENOTHING'] })], /^unknown errno ENOTHING$/],
     ['an errno to retry', [step({ retry: ['EINTER'] })], /^unknown errno EINTER$/],
+    [
+      'a report in a loop',
+      [{ kind: 'each', as: 'x', values: [1], of: [REPORT], origin: () => ORIGIN, ...ORIGIN }],
+      /^the step «report» can't be in a loop$/,
+    ],
     [
       'an errno of alternatives',
       [{ kind: 'first', of: [[step({})], []], on: ['EWHAT'], ...ORIGIN }],

@@ -1,4 +1,4 @@
-import { flatten } from '../../../runtime/plan/step.ts';
+import { flatten } from '../../../runtime/plan/walk.ts';
 import { linux, minimal, planOf, show, stepsOf } from '../../helpers/plans.ts';
 
 describe('what the user supplies as /dev', () => {

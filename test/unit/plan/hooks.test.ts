@@ -1,5 +1,6 @@
 import type { Caller } from '../../../runtime/plan/facts.ts';
 import { planHook, planStartHook } from '../../../runtime/plan/hooks.ts';
+import { flatten } from '../../../runtime/plan/walk.ts';
 import { defaultConfig } from '../../../schemas/default-config.ts';
 import { minimal, planOf, processOf, show } from '../../helpers/plans.ts';
 
@@ -42,7 +43,7 @@ test('a hook of start joins the namespaces, then is root with the bounding set',
     lastCapability: 1,
     caller: CALLER,
   });
-  const shown = steps.map(show);
+  const shown = flatten(steps).map(show);
   const at = (text: string) => shown.findIndex((line) => line.startsWith(text));
   expect(shown[at('setns')]).toBe('setns(<container>, CLONE_NEWUSER|CLONE_NEWPID|CLONE_NEWNS)');
   expect(at('fork')).toBeGreaterThan(at('setns'));

@@ -1,5 +1,5 @@
 import { CLONE } from '../../../runtime/linux/constants.ts';
-import { flatten } from '../../../runtime/plan/step.ts';
+import { flatten } from '../../../runtime/plan/walk.ts';
 import type { Namespace, RuntimeConfig } from '../../../schemas/runtime-config.ts';
 import { callsOf, minimal, planOf, show } from '../../helpers/plans.ts';
 

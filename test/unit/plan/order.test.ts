@@ -1,4 +1,5 @@
-import { flatten, type Step } from '../../../runtime/plan/step.ts';
+import type { Step } from '../../../runtime/plan/step.ts';
+import { flatten } from '../../../runtime/plan/walk.ts';
 import { defaultConfig } from '../../../schemas/default-config.ts';
 import type { RuntimeConfig } from '../../../schemas/runtime-config.ts';
 import { callsOf, minimal, planOf, processOf, show } from '../../helpers/plans.ts';

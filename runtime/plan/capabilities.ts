@@ -43,17 +43,13 @@ export const CAPABILITIES = [
   'CAP_CHECKPOINT_RESTORE',
 ] as const;
 
-const NUMBERS: ReadonlyMap<string, number> = new Map(
-  CAPABILITIES.map((name, number) => [name, number]),
-);
-
 /**
  * The number of a capability.
  *
  * @throws Error for a name that Linux does not have
  */
 export function capabilityNumber(name: string): number {
-  const number = NUMBERS.get(name);
-  if (number === undefined) throw new Error(`unknown capability ${name}`);
+  const number = (CAPABILITIES as readonly string[]).indexOf(name);
+  if (number < 0) throw new Error(`unknown capability ${name}`);
   return number;
 }

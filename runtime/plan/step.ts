@@ -59,11 +59,11 @@ export interface CallStep extends Origin {
   readonly name: SyscallName;
   readonly args: readonly Value[];
   /** Errno names that count as success (the result is then not kept). */
-  readonly tolerate?: readonly string[];
+  readonly tolerate?: readonly string[] | undefined;
   /** Errno names that make the call again: interruptions and lost races. */
-  readonly retry?: readonly string[];
+  readonly retry?: readonly string[] | undefined;
   /** Keeps the result under this name. */
-  readonly result?: string;
+  readonly result?: string | undefined;
 }
 
 /** Tells scow that a point is reached; with `answer`, waits until scow says to go on. */
@@ -164,8 +164,13 @@ export type Step =
 export type CallOptions = Origin & Pick<CallStep, 'tolerate' | 'retry' | 'result'>;
 
 /** Makes a system call step. */
-export function call(name: SyscallName, args: readonly Value[], options: CallOptions): CallStep {
-  return { kind: 'call', name, args, ...options };
+export function call(
+  name: SyscallName,
+  args: readonly Value[],
+  { pointer, why, tolerate, retry, result }: CallOptions,
+): CallStep {
+  // Not by `...`: that takes ten times as long, and a plan has some hundred calls.
+  return { kind: 'call', name, args, pointer, why, tolerate, retry, result };
 }
 
 /** Names the result of an earlier step. */

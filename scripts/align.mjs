@@ -10,11 +10,14 @@
 /** Bytes of a huge page on x86-64. */
 const HUGE = 0x200000n;
 
+/** ELF, of 64 bits, little-endian. */
 const MAGIC = '\x7fELF\x02\x01';
+const EM_X86_64 = 62;
 const PT_LOAD = 1;
 
 /** Where fields are (elf(5): Elf64_Ehdr, Elf64_Phdr, Elf64_Shdr), in bytes. */
 const HEADER = {
+  machine: 18,
   programs: 32,
   sections: 40,
   programSize: 54,
@@ -28,14 +31,20 @@ const SECTION = { offset: 24 };
 /**
  * @param elf an executable for x86-64, little-endian, with its segments in the order of their offsets
  * @returns the same with each loaded segment at an offset that is its address, modulo 2 MB
- * @throws Error when it is not such a file
+ * @throws Error when it is not such a file, or its headers would have to move
  */
 export function aligned(elf) {
-  if (elf.toString('latin1', 0, MAGIC.length) !== MAGIC) throw new Error('not an ELF file');
+  const magic = elf.toString('latin1', 0, MAGIC.length);
+  if (magic !== MAGIC || elf.readUInt16LE(HEADER.machine) !== EM_X86_64)
+    throw new Error('not an ELF file for x86-64');
   const number = (at) => Number(elf.readBigUInt64LE(at));
   const programs = table(number(HEADER.programs), elf, HEADER.programSize, HEADER.programCount);
   const sections = table(number(HEADER.sections), elf, HEADER.sectionSize, HEADER.sectionCount);
   const parts = segments(elf, programs);
+  if (parts[0]?.start !== 0 || parts[0].shift !== 0)
+    throw new Error('the segment with the headers is not where it could stay');
+  if (parts.some(({ start }, i) => i > 0 && start <= parts[i - 1].start))
+    throw new Error('the segments are in another order than in the file');
   const moved = (offset) => offset + parts.findLast(({ start }) => start <= offset).shift;
 
   const out = Buffer.alloc(elf.length + parts.at(-1).shift);

@@ -65,6 +65,7 @@ async function loadConstant(root, id) {
   const exported = Object.entries(await import(join(root, 'dist', `${CONSTANT}.js`)));
   return exported
     .map(([name, value]) => {
+      if (value.length > 0) throw new Error(`${CONSTANT}: what ${name} makes depends on arguments`);
       const source = typeof value === 'function' ? `() => (${literal(value())})` : literal(value);
       return `export const ${name} = ${source};`;
     })
@@ -152,7 +153,9 @@ function withoutModules(code) {
 
 /** What rolldown would make by its helper, while the program starts, as one expression. */
 function namespace({ properties }, code) {
-  const getters = properties.map(({ key, value: { body } }) => {
+  const getters = properties.map(({ key, value: { type, body } }) => {
+    if (type !== 'ArrowFunctionExpression' || body.type === 'BlockStatement')
+      throw new Error(`nothing stands for: ${code.slice(key.start, body.end)}`);
     const [name, value] = [key, body].map(({ start, end }) => code.slice(start, end));
     return `get ${name}() { return ${value}; }`;
   });

@@ -13,24 +13,26 @@ export interface Hierarchy {
   readonly root: string;
 }
 
+const USUAL_PLACE = '/sys/fs/cgroup';
+
 interface Cgroup2Mount extends Hierarchy {
   readonly readOnly: boolean;
 }
 
 /**
- * Finds where cgroup v2 is mounted. The whole hierarchy goes before a part of it, and
- * a writable mount before a read-only one.
+ * Finds where cgroup v2 is mounted. The whole hierarchy goes before a part of it, a writable mount
+ * before a read-only one, and the usual place before any other.
  *
  * @throws Error in one line when no cgroup v2 hierarchy is mounted, or it may not be looked at
  */
 export function findHierarchy(): Hierarchy {
-  // A mount that a later one hides is still listed, before it.
-  const mounts = cgroup2Mounts(readFileSync('/proc/self/mountinfo', 'utf8')).reverse();
-  const rank = (mount: Cgroup2Mount) => (mount.readOnly ? 2 : 0) + (mount.root === '/' ? 0 : 1);
+  const mounts = cgroup2Mounts(readFileSync('/proc/self/mountinfo', 'utf8'));
+  const rank = ({ readOnly, root, mountPoint }: Cgroup2Mount) =>
+    (readOnly ? 4 : 0) + (root === '/' ? 0 : 2) + (mountPoint === USUAL_PLACE ? 0 : 1);
   const failures: string[] = [];
   for (const { mountPoint, root } of mounts.sort((a, b) => rank(a) - rank(b))) {
     try {
-      // What counts is what the path leads to.
+      // A mount that a later one hides is still listed: what counts is what the path leads to.
       if (fileSystemTypeOf(mountPoint) === MAGIC.CGROUP2_SUPER) return { mountPoint, root };
     } catch (error) {
       failures.push(`${mountPoint}: ${reason(error)}`);

@@ -168,8 +168,8 @@ function fillCgroup(config: RuntimeConfig, place: CgroupPlace, cgroup: Cgroup): 
 }
 
 /**
- * Sets the device rules of a container's cgroup. Init may be in it already, for it does with devices
- * only what the rules that every container has allow: nothing else may.
+ * Sets the device rules of a container's cgroup. Init may be in it already, and nobody else: it does
+ * with devices only what the rules that every container has allow.
  *
  * @throws Error in one line when the kernel refuses
  */

@@ -235,10 +235,11 @@ function bear(
     const init = InitProcess.start(chosen, files, given, birthplace);
     undo.push(() => init.kill());
     update(init.id);
+    // That of systemd has its rules since it was made.
     const guard = () => {
-      if (birthplace !== undefined) setDeviceRules(config, birthplace);
+      if (made !== undefined) setDeviceRules(config, made);
     };
-    // Hooks run in the container, init does without: so it may go on meanwhile.
+    // Hooks may look at devices. Init does not, so without hooks it may go on meanwhile.
     if (hooks !== undefined) guard();
     const master = init.serve({
       config,

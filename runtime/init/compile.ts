@@ -24,7 +24,7 @@ import { X86Machine } from './x86-64.ts';
 const PROGRESS_ADDRESS = 0x200000;
 const PROT_READ_WRITE = 3;
 const MAP_SHARED_FIXED = 0x11;
-/** A call with all its arguments, a dozen errno values to be told apart, and the same for lists around it. */
+/** A call with all its arguments, a dozen errno values to be told apart, and what ends the lists around it. */
 const MOST_BYTES_PER_STEP = 2048;
 /** Exit statuses of init itself, seen only by who waits for it. */
 const EXIT_FAILED = 1;
@@ -37,8 +37,8 @@ const FORK_ARGUMENTS = cloneArguments(CLONE.PARENT + CLONE.PARENT_SETTID, {
   parent_tid: PROGRESS_ADDRESS + PROGRESS.pid,
 });
 const CLONE_ARGUMENTS_SIZE = 64;
-/** Of the loop under way: the address of the value after this one, and how many numbers went before. */
-const LOOP = { next: 'next value', before: 'numbers before' } as const;
+/** Of the loop under way: the address of the value whose turn it is, and how many numbers went before. */
+const LOOP = { value: 'address of the value', before: 'numbers before' } as const;
 /** What a loop can be made of. Others tell scow their numbers, which are constants there. */
 const IN_LOOPS: readonly Step['kind'][] = ['call', 'check', 'first', 'set'];
 /** The child that was spawned last. */
@@ -225,25 +225,24 @@ class Compiler {
   }
 
   private each({ as, values, of }: EachStep, failed: Label): void {
+    if (values.length === 0) throw new Error('a loop without values');
     const { machine, layout } = this;
-    const [again, done] = [machine.newLabel(), machine.newLabel()];
-    const [next, before] = [layout.resultAddress(LOOP.next), layout.resultAddress(LOOP.before)];
+    const again = machine.newLabel();
+    const [value, before] = [layout.resultAddress(LOOP.value), layout.resultAddress(LOOP.before)];
     const table = layout.table(values);
     const [start, length] = [this.number, count(of)];
     machine.storeConstant(before, 0);
     machine.setResult(table);
-    machine.storeResult(next, 8);
+    machine.storeResult(value, 8);
     machine.bind(again);
-    machine.loadFromPointer(next);
+    machine.loadFromPointer(value);
     this.keep(as);
     this.before = before;
     this.list(of, failed);
     this.before = undefined;
     machine.storeSum(before, before, length);
-    machine.storeSum(next, next, 8);
-    machine.jumpIfMemoryEquals(next, 4, -1, table + 8 * values.length, done);
-    machine.jump(again);
-    machine.bind(done);
+    machine.storeSum(value, value, 8);
+    machine.jumpUnlessMemoryEquals(value, table + 8 * values.length, again);
     this.number = start + values.length * length;
   }
 

@@ -49,6 +49,8 @@ export interface Machine {
     value: number,
     to: Label,
   ): void;
+  /** Jumps when 4 bytes of memory are not a constant. R is lost. */
+  jumpUnlessMemoryEquals(address: number, value: number, to: Label): void;
   /** Ends init by a signal: there is no way to go on. */
   trap(): void;
   /** The code. */

@@ -1,4 +1,4 @@
-import { Assembler, absolute, at, type Label, R } from '../linux/x86-64/assembler.ts';
+import { Assembler, absolute, at, CC, type Label, R } from '../linux/x86-64/assembler.ts';
 import type { Machine } from './machine.ts';
 
 /** Registers of a system call's arguments (syscall(2), «Architecture calling conventions»). */
@@ -134,6 +134,12 @@ export class X86Machine extends Assembler implements Machine {
     this.compare32(R.rax, value);
     this.emit(0x0f, EQUAL);
     this.relative(to);
+  }
+
+  jumpUnlessMemoryEquals(address: number, value: number, to: Label): void {
+    this.load32(R.rax, absolute(address));
+    this.compare32(R.rax, value);
+    this.jumpIf(CC.notEqual, to);
   }
 
   /** A mov of 8 bytes between a register and memory, in the direction of the opcode. */

@@ -143,10 +143,6 @@ export function parentOf(path: string): string {
 }
 
 /**
- * Whoever shares the root filesystem can swap the name at any time: what it stands for is
- * opened once, and all that follows is done to that.
- */
-/**
  * The names in /dev that mounts have made, when /dev is a tmpfs of the container's own: there is
  * nothing else in it, and nobody else can reach it.
  */
@@ -170,6 +166,10 @@ function makeFreshNode(node: Node, name: string, origin: Origin): Step[] {
   ];
 }
 
+/**
+ * Whoever shares the root filesystem can swap the name at any time: what it stands for is
+ * opened once, and all that follows is done to that.
+ */
 function makeNode(node: Node, name: string, spare: number, origin: Origin): Step[] {
   const parent = result('device parent');
   const made = result('device');

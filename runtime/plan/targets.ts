@@ -37,7 +37,11 @@ function confined(open: Flags, symlinks: 'follow' | 'refuse'): Struct {
 }
 
 /** One structure for each way to open: a plan opens dozens of paths in two or three ways. */
-const confinedAs = { follow: new Map<number | bigint, Struct>(), refuse: new Map() };
+type Structs = Map<Flags['flags'], Struct>;
+const confinedAs: Readonly<Record<'follow' | 'refuse', Structs>> = {
+  follow: new Map(),
+  refuse: new Map(),
+};
 
 function how(open: Flags, symlinks: 'follow' | 'refuse'): Struct {
   let found = confinedAs[symlinks].get(open.flags);

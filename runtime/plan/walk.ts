@@ -40,6 +40,7 @@ function countNested(step: Step): number {
 /** The step of a list with a number; undefined when there is none. */
 export function stepAt(steps: readonly Step[], number: number): Step | undefined {
   let left = number;
+  if (left < 1) return undefined;
   for (const step of steps) {
     left -= 1;
     if (left === 0) return step;

@@ -39,12 +39,9 @@ function eachMount(config: RuntimeConfig, check: (mount: Mount, index: number) =
   for (const [index, mount] of (config.mounts ?? []).entries()) check(mount, index);
 }
 
-/** The first of some options that a mount has. */
+/** The first option of a mount that has one of some names. */
 function find({ options = [] }: Mount, ...names: readonly string[]): Option | undefined {
-  for (const name of names) {
-    const index = options.indexOf(name);
-    if (index >= 0) return [index, name];
-  }
+  for (const [index, name] of options.entries()) if (names.includes(name)) return [index, name];
   return undefined;
 }
 

@@ -8,8 +8,8 @@ import { type Fault, KILL, next, restart } from './fault.ts';
 const NAMES = new Map(Object.entries(NUMBERS).map(([name, number]) => [number, name]));
 
 export class X86Machine extends Machine {
-  constructor(size: number) {
-    super(size);
+  constructor() {
+    super();
     restart('init');
   }
 

@@ -66,7 +66,8 @@ const NO_USE = -1;
 
 /** Writes machine code: an instruction is a method, a place that is jumped to is a label. */
 export class Assembler {
-  // An instruction does not check for room: a store beyond the end does nothing, and `finish` sees it.
+  // An instruction does not check for room: a store beyond the end does nothing, and `makeRoom` and
+  // `finish` see it.
   protected code: Uint8Array;
   protected length = 0;
   private pending = 0;
@@ -76,8 +77,13 @@ export class Assembler {
     this.code = new Uint8Array(room);
   }
 
-  /** Makes room for so many bytes of code behind what there is. */
+  /**
+   * Makes room for so many bytes of code behind what there is.
+   *
+   * @throws RangeError when more was emitted than there was room for
+   */
   makeRoom(bytes: number): void {
+    this.checkRoom();
     if (this.length + bytes <= this.code.length) return;
     const larger = new Uint8Array(2 * (this.length + bytes));
     larger.set(this.code);
@@ -271,9 +277,13 @@ export class Assembler {
    */
   finish(): Uint8Array {
     if (this.pending !== 0) throw new Error(`${this.pending} uses of unbound labels`);
+    this.checkRoom();
+    return this.code.slice(0, this.length);
+  }
+
+  private checkRoom(): void {
     if (this.length > this.code.length)
       throw new RangeError(`${this.length} bytes of code: more than ${this.code.length}`);
-    return this.code.slice(0, this.length);
   }
 
   private moveWide(to: Register, value: bigint): void {

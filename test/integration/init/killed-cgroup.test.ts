@@ -3,7 +3,18 @@ import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Cgroup } from '../../../runtime/cgroups/cgroup.ts';
 import { findHierarchy, ownCgroup, unifiedPath } from '../../../runtime/cgroups/hierarchy.ts';
+
+import { capable, type Edit, linuxOf } from '../../helpers/container.ts';
 import { bundleOf, cleanUp, ENGINES, newId, running, scow, scowWords } from '../../helpers/scow.ts';
+
+/** Makes a device and opens it, which the rules of its cgroup forbid: the kernel may not have it. */
+const OPEN = 'mknod /dev/disk b 7 0 && true < /dev/disk';
+const REFUSED = /\/dev\/disk: Operation not permitted/;
+
+const refuseDevices: Edit = (config) => {
+  capable('CAP_MKNOD')(config);
+  linuxOf(config).resources = { devices: [{ allow: false, access: 'rwm' }] };
+};
 
 // Once cgroup.kill was written in a cgroup, the kernel (seen on 6.12 and 6.18) kills what clone3
 // puts into it at birth, and what is cloned from it into another.
@@ -33,6 +44,7 @@ describe.each(ENGINES)('a cgroup that was killed before (%s)', (engine) => {
   test('takes a container that names it', () => {
     const bundle = bundleOf((config) => {
       running('sleep', '1000')(config);
+      refuseDevices(config);
       if (config.linux !== undefined) config.linux.cgroupsPath = name;
     });
     const id = newId();
@@ -43,11 +55,13 @@ describe.each(ENGINES)('a cgroup that was killed before (%s)', (engine) => {
     expect(cgroupOf(pid)).toBe(name);
     expect(scow(['start', id], { engine })).toMatchObject({ stderr: '', status: 0 });
     expect(stateOf(id)).toMatchObject({ status: 'running', pid });
+    expect(scow(['exec', id, 'sh', '-c', OPEN], { engine }).stderr).toMatch(REFUSED);
   });
 
   test('does not keep scow, who is in it, from making containers elsewhere', () => {
     const bundle = bundleOf((config) => {
-      running('cat', '/proc/self/cgroup')(config);
+      running('sh', '-c', `cat /proc/self/cgroup; ${OPEN} || true`)(config);
+      refuseDevices(config);
       if (config.linux?.namespaces !== undefined)
         config.linux.namespaces = config.linux.namespaces.filter(({ type }) => type !== 'cgroup');
     });
@@ -57,7 +71,7 @@ describe.each(ENGINES)('a cgroup that was killed before (%s)', (engine) => {
     const { stdout, stderr, status } = spawnSync('sh', ['-c', script, cgroup.path, ...command], {
       encoding: 'utf8',
     });
-    expect({ stderr, status }).toEqual({ stderr: '', status: 0 });
+    expect({ stderr, status }).toEqual({ stderr: expect.stringMatching(REFUSED), status: 0 });
     const inside = unifiedPath(stdout);
     expect(inside.split('/').at(-1)).toBe(id);
   });

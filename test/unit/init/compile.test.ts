@@ -296,6 +296,11 @@ describe('what cannot be compiled is refused', () => {
       /^the step «report» can't be in a loop$/,
     ],
     [
+      'a loop without values',
+      [{ kind: 'each', as: 'x', values: [], of: [], origin: () => ORIGIN, ...ORIGIN }],
+      /^a loop without values$/,
+    ],
+    [
       'an errno of alternatives',
       [{ kind: 'first', of: [[step({})], []], on: ['EWHAT'], ...ORIGIN }],
       /^unknown errno EWHAT$/,

@@ -244,6 +244,17 @@ describe('control', () => {
     expect(disassemble((a) => a.syscall())).toEqual(['syscall']);
   });
 
+  test('room is made for more, and code beyond it is an error, not lost', () => {
+    const a = new Assembler(4);
+    a.return();
+    a.makeRoom(100);
+    for (let i = 0; i < 100; i++) a.return();
+    expect(a.finish()).toEqual(new Uint8Array(101).fill(0xc3));
+    for (let i = 0; i < 1000; i++) a.return();
+    expect(() => a.makeRoom(1)).toThrow(/^1101 bytes of code: more than \d+$/);
+    expect(() => a.finish()).toThrow(/^1101 bytes of code/);
+  });
+
   test('a label that is used must be bound, once', () => {
     const a = new Assembler();
     const label = a.newLabel();

@@ -26,6 +26,20 @@ describe.each([
   });
 });
 
+test('a loop at the beginning has no step before it', () => {
+  const origin = { pointer: '/a', why: 'a' };
+  const loop = {
+    kind: 'each',
+    as: 'x',
+    values: [1],
+    of: [],
+    origin: () => origin,
+    ...origin,
+  } as const;
+  expect(stepAt([loop], 0)).toBeUndefined();
+  expect(stepAt([loop], 1)).toBe(loop);
+});
+
 test('what is done for each value says for which', () => {
   const config = defaultConfig();
   const linux = { ...config.linux, maskedPaths: ['/a', '/b/', '/a', '/c'] };

@@ -143,13 +143,7 @@ export async function create(options: CreateOptions, foreground: boolean): Promi
     }
     const { init, master, cgroup } = bear(options, prepared, made, hooks, update, undo);
     if (place !== undefined && cgroup !== undefined) limitProcesses(place, cgroup);
-    const { pidFile, pidfdSocket } = options;
-    if (pidFile !== undefined) {
-      writePidFile(pidFile, state.pid);
-      undo.push(() => removePidFile(pidFile));
-    }
-    for (const socket of [pidfdSocket, config.annotations?.[PIDFD_RECEIVER]])
-      if (socket) sendPidfd(socket, init.pidfd, 'init');
+    tellOfInit(options, { pid: state.pid, pidfd: init.pidfd }, undo);
     update({ launchedBy: null });
     init.detach(config, (listener) =>
       sendListener(listener, { config, state, status: 'creating', pid: state.pid }),
@@ -173,6 +167,20 @@ async function createHooks(state: ContainerState, undo: (() => void)[]): Promise
   const hooks = new (await import('./hooks/create.ts')).CreateHooks(state);
   undo.push(() => hooks.undo());
   return hooks;
+}
+
+/** Tells whoever asked for it which process init is. */
+function tellOfInit(
+  { config, pidFile, pidfdSocket }: CreateOptions,
+  { pid, pidfd }: { readonly pid: number; readonly pidfd: number },
+  undo: (() => void)[],
+): void {
+  if (pidFile !== undefined) {
+    writePidFile(pidFile, pid);
+    undo.push(() => removePidFile(pidFile));
+  }
+  for (const socket of [pidfdSocket, config.annotations?.[PIDFD_RECEIVER]])
+    if (socket) sendPidfd(socket, pidfd, 'init');
 }
 
 interface Prepared {

@@ -74,6 +74,7 @@ describe.each(CASES)('%s, %s', (_, __, config, facts) => {
       'syscall',
       'jmp',
       'je',
+      'jne',
       'jb',
       'jae',
       'ud2',
